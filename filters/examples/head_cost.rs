@@ -1,4 +1,4 @@
-//! Prints what the pure steps on one request head cost, in nanoseconds.
+//! Prints the cost of the pure steps on one request head, in nanoseconds.
 //!
 //! `cargo run --release -p outrigger-filters --example head_cost`.
 
@@ -69,7 +69,7 @@ fn print(name: &str, mut step: impl FnMut() -> bool) {
     );
 }
 
-/// What a browser sends.
+/// A head as browsers send it.
 fn head() -> Parts {
     let mut parts = Request::get("/api/v1/orders/42/items?page=2")
         .body(())

@@ -1,4 +1,4 @@
-//! Prints what a token costs when it is seen for the first time and again: nanoseconds, and allocations.
+//! Prints the cost of a token, on first use and cached: nanoseconds, and allocations.
 //!
 //! `cargo run --release -p outrigger-filters --example token_cost`.
 
@@ -31,7 +31,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const ISSUER: &str = "https://login.example.com/";
 
-/// The one provider's keys.
+/// The keys of the only provider.
 struct One(KeySet);
 
 impl Keys for One {
@@ -138,7 +138,7 @@ fn measure(
     Ok(())
 }
 
-/// The least of five rounds.
+/// The minimum of five rounds.
 fn print(name: &str, rounds: u32, mut step: impl FnMut() -> bool) {
     assert!(step(), "{name} must succeed");
     let region = Region::new(ALLOCATOR);
@@ -157,7 +157,7 @@ fn print(name: &str, rounds: u32, mut step: impl FnMut() -> bool) {
     );
 }
 
-/// What identity providers usually say.
+/// Claims that identity providers typically issue.
 fn payload(now: Duration) -> String {
     let (issued, expires) = (now.as_secs(), now.as_secs() + 3_600);
     format!(

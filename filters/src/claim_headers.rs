@@ -1,18 +1,19 @@
-//! `claimHeaders`: fields in which the app reads verified claims. Whatever a client sends under such a name is taken
-//! away on every route, open ones too: an app that believes them cannot know which route a request took.
+//! `claimHeaders`: header fields in which the app reads verified claims. Fields with such a name
+//! from a client are removed on every route, also on those without authentication: an app that
+//! trusts these fields cannot know which route a request took.
 //!
-//! Names count as equal when they differ in `_` and `-` alone, as they do for CGI, WSGI and their kin
-//! (CVE-2025-64484).
+//! Names that differ only in `_` and `-` count as equal, because CGI and WSGI map them to the same
+//! variable (CVE-2025-64484).
 
 use http::{HeaderMap, HeaderName};
 use outrigger_config::model::JwtProvider;
 
-/// The names of all providers.
+/// The names of the fields of all providers.
 #[derive(Debug, Clone, Default)]
 pub struct ClaimHeaders(Vec<HeaderName>);
 
 impl ClaimHeaders {
-    /// Those of these providers.
+    /// The names of these providers.
     pub fn new(providers: &[JwtProvider]) -> Self {
         let all = providers
             .iter()
@@ -23,7 +24,7 @@ impl ClaimHeaders {
         Self(names)
     }
 
-    /// These, and other names that are as much the proxy's.
+    /// The same with `others`, names that also belong to the proxy.
     #[must_use]
     pub fn and<'a>(mut self, others: impl Iterator<Item = &'a HeaderName>) -> Self {
         self.0.extend(others.cloned());
@@ -35,12 +36,12 @@ impl ClaimHeaders {
         self.0.is_empty()
     }
 
-    /// Whether this lower-case name is one of them, or looks like one.
+    /// Whether this lower-case name is one of them, or differs from one only in `_` and `-`.
     pub fn owns(&self, name: &str) -> bool {
         self.0.iter().any(|own| reads_like(own.as_str(), name))
     }
 
-    /// Takes away every field of such a name.
+    /// Removes every field with such a name.
     pub fn strip(&self, headers: &mut HeaderMap) {
         if self.is_empty() || !headers.keys().any(|name| self.owns(name.as_str())) {
             return;
@@ -56,7 +57,7 @@ impl ClaimHeaders {
     }
 }
 
-/// Whether names differ in `_` and `-` alone.
+/// Whether two names differ only in `_` and `-`.
 pub(crate) fn reads_like(own: &str, name: &str) -> bool {
     let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
     own.len() == name.len() && own.bytes().map(dashed).eq(name.bytes().map(dashed))

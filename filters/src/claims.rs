@@ -1,20 +1,20 @@
-//! Verified claims, as the steps that decide by them see them: route choice and authorization.
+//! Verified claims, as seen by the steps that decide by them: route choice and authorization.
 //!
-//! What a token looks like inside is the affair of whoever verified it; a token that was not verified never
-//! stands behind [`Claims`].
+//! The code that verifies tokens implements [`Claims`]; a token that was not verified is never
+//! behind it.
 
 use std::sync::Arc;
 
 use outrigger_config::model::{ClaimMatch, ClaimPath, ValueMatch};
 use regex::Regex;
 
-/// The claims of a token that was verified.
+/// The claims of a verified token.
 pub trait Claims {
-    /// Whether the claim is there; `null` is not.
+    /// Whether the token has the claim; `null` counts as missing.
     fn has(&self, claim: &ClaimPath) -> bool;
 
-    /// Whether `holds` takes the claim's value: a text as it is, a number or boolean as JSON writes it, an array when
-    /// one of its elements does. An object never does.
+    /// Whether `holds` accepts the claim's value: a string as it is, a number or boolean as JSON
+    /// writes it, an array if one of its elements is accepted. An object is never accepted.
     fn any(&self, claim: &ClaimPath, holds: &mut dyn FnMut(&str) -> bool) -> bool;
 
     /// Whether this scope was granted: `scope` split at spaces, or `scp`.
@@ -69,10 +69,10 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Claims as they stand in a test.
-    pub(crate) struct Told(pub(crate) Value);
+    /// Claims for a test.
+    pub(crate) struct TestClaims(pub(crate) Value);
 
-    impl Told {
+    impl TestClaims {
         fn value(&self, claim: &ClaimPath) -> Option<&Value> {
             claim
                 .members()
@@ -81,7 +81,7 @@ pub(crate) mod tests {
         }
     }
 
-    impl Claims for Told {
+    impl Claims for TestClaims {
         fn has(&self, claim: &ClaimPath) -> bool {
             self.value(claim).is_some_and(|value| !value.is_null())
         }
@@ -121,7 +121,7 @@ pub(crate) mod tests {
 
     #[test]
     fn one_of_the_values_must_be_the_claims_or_one_of_its_elements() {
-        let claims = Told(json!({
+        let claims = TestClaims(json!({
             "plan": "beta", "level": 3, "admin": true, "groups": ["sre", "dev"], "org": {"tenant": "a"},
             "a.b": "dotted", "none": null, "empty": [],
         }));

@@ -1,9 +1,10 @@
-//! Who the client is, and what the app is told about it in X-Forwarded-For.
+//! The client's address, and X-Forwarded-For towards the app.
 //!
-//! Only a peer in `trustedCIDRs` is believed. Then the client is the rightmost entry that is not itself trusted;
-//! when all are, the leftmost. An entry that is no address ends the walk: whatever stands left of it was vouched for
-//! by nobody, so the client is the last address read, at worst the peer. IPv4-mapped addresses count as IPv4.
-//! Ports (`192.0.2.1:80`, `[::1]:80`) are read over. `Forwarded` and X-Real-IP are never believed.
+//! X-Forwarded-For is read only from a peer in `trustedCIDRs`. Then the client is the rightmost
+//! entry that is not itself trusted; if all are trusted, the leftmost. An entry that is no address
+//! ends the search: no trusted hop vouches for the entries left of it, so the client is the last
+//! address that was read, at least the peer. IPv4-mapped addresses count as IPv4. Ports
+//! (`192.0.2.1:80`, `[::1]:80`) are ignored. `Forwarded` and X-Real-IP are never read.
 
 use std::{io::Write, net::IpAddr, net::SocketAddr};
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use outrigger_config::model::Cidr;
 
-/// What was decided about a request's client.
+/// The address of a request's client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress {
     /// The client's address; never an IPv4-mapped one.
@@ -20,7 +21,8 @@ pub struct ClientAddress {
     pub peer_trusted: bool,
 }
 
-/// Decides from the peer of the connection and the X-Forwarded-For lines in the order they stand in.
+/// Determines the client from the peer of the connection and the X-Forwarded-For lines, in the
+/// order of the lines.
 pub fn decide<'a>(
     peer: IpAddr,
     trusted: &[Cidr],
@@ -43,15 +45,15 @@ pub fn decide<'a>(
     }
 }
 
-/// X-Forwarded-For as the app gets it from a peer that is not trusted: the peer alone. The same for every request
-/// of a connection, so make it once.
+/// X-Forwarded-For towards the app for a peer that is not trusted: the peer alone. It is the same
+/// for every request of a connection, so create it once.
 pub fn peer_value(peer: IpAddr) -> HeaderValue {
     let mut text = Vec::with_capacity(40);
     push_address(&mut text, peer);
     header_value(text)
 }
 
-/// X-Forwarded-For as the app gets it from a trusted peer: what the peer sent, then the peer.
+/// X-Forwarded-For towards the app for a trusted peer: the value from the peer, then the peer.
 pub fn appended_value<'a>(
     peer: IpAddr,
     forwarded_for: impl Iterator<Item = &'a HeaderValue> + Clone,
@@ -66,7 +68,7 @@ pub fn appended_value<'a>(
     header_value(text)
 }
 
-/// Appended when the peer is trusted, else replaced.
+/// The value with the peer appended if the peer is trusted, else the peer alone.
 pub fn forwarded_for_value<'a>(
     peer: IpAddr,
     peer_trusted: bool,
@@ -112,7 +114,7 @@ fn push_address(text: &mut Vec<u8>, address: IpAddr) {
     let _ = write!(text, "{}", address.to_canonical());
 }
 
-/// One buffer, taken over without a copy.
+/// Reuses the buffer without a copy.
 fn header_value(text: Vec<u8>) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(text))
         .expect("received values and an address hold no control bytes")

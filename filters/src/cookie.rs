@@ -1,4 +1,4 @@
-//! `Cookie` of HTTP/2, which may come in several fields.
+//! `Cookie` of HTTP/2, which may arrive in several fields.
 
 use http::{HeaderMap, HeaderValue, header};
 

@@ -1,7 +1,8 @@
-//! Why a request was not answered by its upstream: one closed set for the whole chain.
+//! Why the proxy and not the upstream responds to a request: one closed set for the whole chain.
 //!
-//! A variant holds what happened to one request; the line of its [`Reason`] says what follows from it: status, flag,
-//! message and headers. `proxy::respond` is the only place that turns an error into a response.
+//! A variant contains what happened to one request; the row of its [`Reason`] defines the
+//! consequences: status, flag, message and headers. `proxy::respond` is the only place that turns
+//! an error into a response.
 
 use std::{borrow::Cow, error::Error as StdError, time::Duration};
 
@@ -9,10 +10,10 @@ use http::StatusCode;
 
 use crate::reason::{Effect, Flag, Reason};
 
-/// What lies behind an upstream failure, for the log.
+/// The underlying error of an upstream failure, for the log.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
-/// Why a request was not answered by its upstream.
+/// Why the upstream did not respond to a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Malformed or ambiguous.
@@ -33,13 +34,14 @@ pub enum Error {
     /// No byte of the request body for `timeouts.bodyIdle`, before the response head.
     #[error("request body idle for too long")]
     BodyIdle,
-    /// The host of the request has another certificate than the server name of the handshake.
-    #[error("the host has another certificate than the server name that the client asked for")]
+    /// The certificate for the host of the request differs from the one of the handshake's server
+    /// name.
+    #[error("the host has another certificate than the server name (SNI) of the connection")]
     Misdirected,
     /// No route matches.
     #[error("no route matches")]
     NoRoute,
-    /// No token, or one that is rejected; the reason is `auth.…`.
+    /// No token, or a rejected one; the reason is `auth.…`.
     #[error("not authenticated: {}", .0.as_str())]
     Unauthenticated(Reason),
     /// The client is not allowed to do this; the reason is `auth.…`, `authorize.…` or `ext_auth.…`.
@@ -51,42 +53,42 @@ pub enum Error {
         /// The provider.
         provider: std::sync::Arc<str>,
     },
-    /// The service of `extAuth` gave no answer.
+    /// The `extAuth` service did not respond.
     #[error("external authorization failed: {0}")]
     ExtAuthFailed(Cause),
-    /// Not before some time has passed.
+    /// A rate limit; the client should wait.
     #[error("{}; not before {retry_after:?}", .reason.as_str())]
     TryLater {
-        /// Why.
+        /// The limit that was exceeded.
         reason: Reason,
-        /// When the client may try again.
+        /// When the client may retry.
         retry_after: Duration,
     },
-    /// Who keeps the rate limits of all pods gave no answer.
-    #[error("the server of shared rate limits gave no answer")]
+    /// The server of shared rate limits did not respond.
+    #[error("the server of shared rate limits did not respond")]
     RateLimitUnavailable,
-    /// As many requests of the route as may be at once, and too many in the queue, or for too long.
-    #[error("no place within the route's concurrency")]
+    /// The concurrency limit of the route is reached, and the queue is full or the wait timed out.
+    #[error("concurrency limit of the route reached")]
     ConcurrencyFull,
-    /// `fault` answered.
-    #[error("a failure was asked for: {0}")]
+    /// `fault` aborted the request.
+    #[error("fault injected: {0}")]
     FaultInjected(StatusCode),
     /// No endpoint has an address.
     #[error("no endpoint in upstream {upstream}: {state}")]
     NoEndpoint {
         /// The upstream.
         upstream: std::sync::Arc<str>,
-        /// How many there are.
+        /// How many endpoints there are.
         state: Box<str>,
     },
-    /// `circuitBreaker` lets no more through.
+    /// `circuitBreaker` permits no more requests.
     #[error("upstream {upstream} is full: {state}")]
     Overloaded {
         /// The upstream.
         upstream: std::sync::Arc<str>,
         /// [`Reason::UpstreamMaxRequests`] or [`Reason::UpstreamMaxPendingRequests`].
         reason: Reason,
-        /// What is under way, as numbers.
+        /// The requests in flight, as numbers.
         state: Box<str>,
     },
     /// All endpoints are ejected or unhealthy.
@@ -94,7 +96,7 @@ pub enum Error {
     NoHealthyEndpoint {
         /// The upstream.
         upstream: std::sync::Arc<str>,
-        /// What keeps each of them from being used, as numbers.
+        /// Why each of them is unavailable, as numbers.
         state: Box<str>,
     },
     /// No connection could be made.
@@ -104,7 +106,7 @@ pub enum Error {
         endpoint: std::sync::Arc<str>,
         /// [`Reason::UpstreamConnectFailed`], or `upstream.tls_…`.
         reason: Reason,
-        /// What happened.
+        /// The underlying error.
         cause: Cause,
     },
     /// The upstream closed or reset the connection.
@@ -112,39 +114,40 @@ pub enum Error {
     UpstreamClosed {
         /// The endpoint.
         endpoint: std::sync::Arc<str>,
-        /// What happened.
+        /// The underlying error.
         cause: Cause,
     },
-    /// The upstream's answer cannot be understood, or not in one way only.
+    /// The upstream's response is malformed or ambiguous.
     #[error("{endpoint} broke the protocol: {cause}")]
     UpstreamProtocol {
         /// The endpoint.
         endpoint: std::sync::Arc<str>,
-        /// What happened.
+        /// The underlying error.
         cause: Cause,
     },
-    /// `grpc-timeout` of the client: the whole call.
+    /// The deadline of the gRPC call (`grpc-timeout`) has passed.
     #[error("the call's deadline has passed")]
     GrpcTimeout,
     /// `timeouts.request`.
     #[error("no response head within the request timeout")]
     RequestTimeout,
     /// `timeouts.backendRequest`.
-    #[error("no response head within the per-try timeout")]
+    #[error("no response head within the timeout of an attempt")]
     BackendTimeout,
-    /// Neither body moved for `timeouts.streamIdle`; the head is out, so the stream is cut.
+    /// Neither body made progress for `timeouts.streamIdle`; the head was already sent, so the
+    /// stream is aborted.
     #[error("response body idle for too long")]
     StreamIdle,
     /// On an upgraded connection no byte for `timeouts.upgradeIdle` in either direction; it is closed.
     #[error("upgraded connection idle for too long")]
     UpgradeIdle,
-    /// The client went away, or its connection broke.
+    /// The client closed or lost the connection.
     #[error("client went away: {0}")]
     ClientGone(Cause),
 }
 
 impl Error {
-    /// What a library says of an upstream that failed.
+    /// The underlying error of an upstream failure.
     pub fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::UpstreamClosed { cause, .. } | Self::UpstreamProtocol { cause, .. } => {
@@ -154,7 +157,7 @@ impl Error {
         }
     }
 
-    /// Why, of the closed set that the access log and metrics have.
+    /// The reason for the access log and metrics.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Malformed(reason) | Self::Unauthenticated(reason) | Self::Forbidden(reason) => {
@@ -188,7 +191,8 @@ impl Error {
         }
     }
 
-    /// The status of the response: the reason's, but for the few that have none of their own.
+    /// The status of the response: that of the reason, except for the few errors with a status of
+    /// their own.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::FaultInjected(status) => *status,
@@ -198,7 +202,7 @@ impl Error {
         }
     }
 
-    /// What the response does beside its status and message.
+    /// The effect of the response besides its status and message.
     pub fn effect(&self) -> Effect {
         match self {
             Self::Unauthenticated(_) => Effect::InvalidToken,
@@ -206,7 +210,7 @@ impl Error {
         }
     }
 
-    /// How long a client should wait, where it is known.
+    /// How long the client should wait, if known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TryLater { retry_after, .. } => Some(*retry_after),
@@ -219,12 +223,13 @@ impl Error {
         self.reason().flag()
     }
 
-    /// What the client sees of it.
+    /// The message for the client.
     pub fn message(&self) -> &'static str {
         self.reason().message()
     }
 
-    /// What is behind the reason, numbers or what was wrong, for the access log alone; few errors have any.
+    /// Details of the reason, numbers or what was wrong, only for the access log; few errors have
+    /// any.
     pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::NoEndpoint { state, .. }

@@ -1,7 +1,7 @@
-//! `fault`: delays and failures on purpose, for game days.
+//! `fault`: injects delays and failures, for tests of resilience.
 //!
-//! It stands where the upstream's own slowness and failures come from: behind every decision, inside the timeout of
-//! the whole request, outside of tries, so that no retry hides it.
+//! The step is where an upstream's own delays and failures would occur: after every decision,
+//! inside the timeout of the whole request, outside of attempts, so that no retry hides it.
 
 use std::{
     future::Future,
@@ -21,14 +21,14 @@ use crate::{
     service::{Body, HttpService, Request},
 };
 
-/// What happens to one request.
+/// What is injected into one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Verdict {
     delay: Option<Duration>,
     abort: Option<StatusCode>,
 }
 
-/// Delays and failures for a share of the requests each, drawn apart from each other.
+/// Delays and failures for a percentage of the requests each, drawn independently.
 #[derive(Debug, Clone)]
 pub struct FaultLayer(Model);
 
@@ -50,14 +50,14 @@ impl<S> Layer<S> for FaultLayer {
     }
 }
 
-/// Delays and failures for a share of the requests each.
+/// Delays and failures for a percentage of the requests each.
 #[derive(Debug, Clone)]
 pub struct Fault<S> {
     model: Model,
     inner: S,
 }
 
-/// `draw` gives a number below 1 000 000.
+/// `draw` returns a number below 1 000 000.
 fn decide(model: &Model, mut draw: impl FnMut() -> u32) -> Verdict {
     let mut falls_on = |share: Percent| draw() < share.per_million();
     Verdict {
@@ -107,7 +107,7 @@ where
             let context = std::rc::Rc::clone(&request.context);
             let answered = this.inner.call(request).await;
             if answered.is_ok() {
-                context.blame(Reason::FaultDelay); // a failure of its own is told instead
+                context.blame(Reason::FaultDelay); // if the request fails later, that reason is logged instead
             }
             answered
         }))

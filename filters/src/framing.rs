@@ -1,20 +1,23 @@
-//! What a request head must be before anything else looks at it: one Host, one framing, one target.
+//! Validates a request head before anything else reads it: one Host, one framing, one target.
 //!
-//! The codecs refuse most of `docs/security.md` 2 and 4 themselves. What they let through is refused
+//! The codecs reject most of `docs/security.md` 2 and 4 themselves. What they accept is rejected
 //! here: everything about Host (RFC 9112 section 3.2), repeated or listed Transfer-Encoding,
-//! Content-Length beside Transfer-Encoding, CONNECT, target forms that the method does not take, non-ASCII bytes
-//! in the target (`http::Uri` takes UTF-8), space at the ends of an HTTP/2 value, `:authority` that contradicts `host`,
-//! repeated Authorization. What they already refuse is checked again where that is free, so that another codec under the
-//! same chain changes nothing.
+//! Content-Length beside Transfer-Encoding, CONNECT, target forms that the method does not permit,
+//! non-ASCII bytes in the target (`http::Uri` accepts UTF-8), space at the ends of an HTTP/2 value,
+//! `:authority` that contradicts `host`, repeated Authorization. What they already reject is
+//! checked again where that costs nothing, so that the chain is safe with another codec too.
 //!
-//! Not visible here: the codec takes a repeated equal Content-Length away (RFC 9110 section 8.6); the one of HTTP/2 drops `:scheme` when
-//! there is no `:authority`.
+//! Not visible here: the codec removes a repeated equal Content-Length (RFC 9110 section 8.6); the
+//! HTTP/2 codec drops `:scheme` when there is no `:authority`.
 //!
-//! Chosen where the RFC leaves it open: HTTP/1.0 without Host passes and has no authority, so that only routes
-//! without hostnames take it; HTTP/2 with `host` and no `:authority` passes (RFC 9113 section 8.3.1, gateways from
-//! HTTP/1 send it), without both it is refused; an absolute-form target decides and Host must merely be valid
-//! (RFC 9112 section 3.2.2); a Host that no DNS name or address can be is refused, as is an empty port
-//! (`crate::host`); over HTTP/2 `host` and `:authority` agree when their canonical forms do.
+//! Decisions where the RFC permits several:
+//! - HTTP/1.0 without Host is accepted and has no authority, so that only routes without hostnames
+//!   match.
+//! - HTTP/2 with `host` and no `:authority` is accepted (RFC 9113 section 8.3.1, gateways from
+//!   HTTP/1 send it); without both it is rejected. `host` and `:authority` agree if their canonical
+//!   forms do.
+//! - An absolute-form target decides, and Host must merely be valid (RFC 9112 section 3.2.2).
+//! - A Host that no DNS name or address can be is rejected, as is an empty port (`crate::host`).
 
 use http::{HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Scheme};
 use outrigger_config::model::{self, ListenerLimits};
@@ -25,31 +28,31 @@ use crate::{
     reason::{Effect, Reason},
 };
 
-/// The most crumbs into which a client may split its Cookie over HTTP/2. Browsers keep about 180 cookies for a domain, and
-/// some of them as many again for a page within another one.
+/// The most fields into which a client may split its Cookie over HTTP/2. Browsers keep about 180
+/// cookies for a domain, and some of them as many again for an embedded page.
 pub const MAX_CRUMBS: usize = 500;
 
-/// Stands among the extensions of a request head that is so large that its codec did not keep all fields.
+/// Marks a request head that is so large that its codec did not keep all fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Truncated;
 
-/// What a request is for.
+/// The authority of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority<'a> {
     /// Host and port: `:authority` or those of an absolute-form target, else Host.
     pub text: &'a str,
-    /// The Host field, where that is what it says.
+    /// The Host field, if it has the same text.
     pub host: Option<&'a HeaderValue>,
 }
 
-/// Checks a whole head and gives the authority the request is for; `None` only for HTTP/1.0 without Host. Sizes decide
-/// first: what is too large is not judged any further.
+/// Checks a whole head and returns the authority of the request; `None` only for HTTP/1.0 without
+/// Host. Sizes are checked first: what is too large is not checked any further.
 ///
-/// All is found in one pass over the fields; `see` looks at each of them in the same pass.
+/// One pass over the fields does everything; `see` is called for each of them in the same pass.
 ///
 /// # Errors
-/// [`Error::Connect`], [`Error::TargetTooLong`], [`Error::HeadersTooLarge`], or [`Error::Malformed`] with the first
-/// thing that is malformed or can be read in two ways.
+/// [`Error::Connect`], [`Error::TargetTooLong`], [`Error::HeadersTooLarge`], or
+/// [`Error::Malformed`] with the first reason why the head is malformed or ambiguous.
 pub fn check<'a>(
     head: &'a Parts,
     limits: &ListenerLimits,
@@ -96,8 +99,8 @@ fn target_bytes(uri: &Uri) -> usize {
     path + authority + scheme
 }
 
-/// Whether there are more fields than `limit`. A field that is repeated counts each time, but the crumbs of a Cookie over
-/// HTTP/2 are one field (RFC 9113 section 8.2.3) with a bound of their own.
+/// Whether there are more fields than `limit`. A repeated field counts each time, but the Cookie
+/// fields of HTTP/2 count as one (RFC 9113 section 8.2.3) and have a limit of their own.
 fn has_too_many_fields(head: &Parts, limit: usize) -> bool {
     let fields = head.headers.len(); // of values, not of names
     if fields <= limit.min(MAX_CRUMBS) {
@@ -107,13 +110,13 @@ fn has_too_many_fields(head: &Parts, limit: usize) -> bool {
         return true;
     }
     let crumbs = head.headers.get_all(header::COOKIE).iter().count();
-    // `:authority` is no field, and the codec writes it down as Host as well.
+    // `:authority` is no field, but the codec adds it as Host.
     let host =
         usize::from(head.uri.authority().is_some() && head.headers.contains_key(header::HOST));
     crumbs > MAX_CRUMBS || fields - host - crumbs.saturating_sub(1) > limit
 }
 
-/// The target's form fits the method and nothing in it is invisible.
+/// Whether the target's form fits the method, and all of its bytes are visible ASCII.
 fn check_target(head: &Parts) -> Result<(), Reason> {
     let target = head.uri.path_and_query().map_or("", |path| path.as_str());
     let form_fits = match target.as_bytes() {
@@ -126,7 +129,7 @@ fn check_target(head: &Parts) -> Result<(), Reason> {
         return Err(Reason::RequestPseudoHeader); // RFC 9113 section 8.3.1
     }
     let scheme_fits = match head.uri.scheme() {
-        // An authority without a scheme is the form that only CONNECT takes.
+        // An authority without a scheme is the form that only CONNECT permits.
         None => head.uri.authority().is_none(),
         Some(scheme) => *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS,
     };
@@ -137,23 +140,23 @@ fn check_target(head: &Parts) -> Result<(), Reason> {
     }
 }
 
-/// Without an early exit, so that it runs on whole vectors.
+/// No early exit, so that the compiler can vectorize the loop.
 fn is_visible_ascii(bytes: &[u8]) -> bool {
     bytes.iter().fold(0, |bad, byte| {
         bad | u8::from(byte.wrapping_sub(0x21) > 0x7e - 0x21)
     }) == 0
 }
 
-/// What one pass over the header fields found.
+/// The result of one pass over the header fields.
 #[derive(Default)]
 struct Fields<'a> {
-    /// As they stand in HTTP/1.1.
+    /// The size as written in HTTP/1.1.
     bytes: usize,
     host: Option<&'a HeaderValue>,
     authorization: bool,
     transfer_encoding: bool,
     content_length: Option<u64>,
-    /// The worst that was found.
+    /// The most severe problem.
     malformed: Option<Reason>,
 }
 
@@ -223,12 +226,12 @@ fn worst<const N: usize>(found: [Option<Reason>; N]) -> Option<Reason> {
     }
 }
 
-/// A field that may stand once, with a good value.
+/// Checks a field that may occur once, with a valid value.
 fn once(seen: bool, good: bool, refusal: Reason) -> Result<(), Reason> {
     if seen || !good { Err(refusal) } else { Ok(()) }
 }
 
-/// RFC 9113 sections 8.2.1 and 8.2.2. The codec refuses the connection-specific names itself, but not the space.
+/// RFC 9113 sections 8.2.1 and 8.2.2. The codec rejects the connection-specific names itself, but not the space.
 fn check_http2(name: &HeaderName, value: &HeaderValue) -> Result<(), Reason> {
     let value = value.as_bytes();
     let padded = matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
@@ -261,7 +264,7 @@ fn authority<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>
     }
 }
 
-/// What `:authority`, an absolute-form target and Host say together.
+/// The authority on which `:authority`, an absolute-form target and Host agree.
 fn named<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Reason> {
     let host = match fields.host {
         Some(value) => {
@@ -293,7 +296,7 @@ fn named<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Re
     }
 }
 
-/// Whether two authorities are one after normalization by the scheme (RFC 9113 section 8.3.1).
+/// Whether two authorities are equal after normalization by the scheme (RFC 9113 section 8.3.1).
 fn is_same(host: &str, authority: &str, scheme: Option<&Scheme>) -> bool {
     let scheme = match scheme {
         Some(scheme) if *scheme == Scheme::HTTPS => model::Scheme::Https,
@@ -683,7 +686,7 @@ mod tests {
         }
     }
 
-    /// `docs/security.md` 4: what must reset a stream is not answered because a rule of ours refuses the request as well.
+    /// `docs/security.md` 4: what must reset a stream is not answered because a rule of ours rejects the request as well.
     #[test]
     fn what_rfc_9113_calls_malformed_decides_before_a_rule_of_ours() {
         let padded: (&str, &[u8]) = ("x", b" a");

@@ -1,6 +1,7 @@
-//! What is gRPC, and what an HTTP status is called there.
+//! Recognizes gRPC, and maps HTTP statuses to gRPC statuses.
 //!
-//! gRPC is `application/grpc`, alone or before `+` or `;`. grpc-web is not: it reads HTTP statuses.
+//! gRPC is `application/grpc`, alone or before `+` or `;`. grpc-web is not: its clients read HTTP
+//! statuses.
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ pub fn is_type(value: &HeaderValue) -> bool {
         )
 }
 
-/// `grpc-timeout`: at most eight digits and a unit. `None` when it is absent or malformed, which is for the app to judge.
+/// `grpc-timeout`: at most eight digits and a unit. `None` if it is absent or malformed, which the
+/// app has to check.
 pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
@@ -43,7 +45,8 @@ pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// The `grpc-status` of an answer that the proxy makes itself; 2 (UNKNOWN) for what the table does not name.
+/// The `grpc-status` of the proxy's own response; 2 (UNKNOWN) for a status that is not in the
+/// table.
 pub fn status_of(status: StatusCode) -> u8 {
     match status.as_u16() {
         200 => 0,
@@ -58,8 +61,9 @@ pub fn status_of(status: StatusCode) -> u8 {
     }
 }
 
-/// Whether a `grpc-status` says that the server failed, as the 5xx of HTTP do: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED,
-/// INTERNAL, UNAVAILABLE, DATA_LOSS. All others are the caller's doing.
+/// Whether a `grpc-status` means that the server failed, as the 5xx of HTTP do: UNKNOWN,
+/// DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. All others are caused by the
+/// caller.
 pub fn is_server_error(status: &HeaderValue) -> bool {
     matches!(
         status.as_bytes(),

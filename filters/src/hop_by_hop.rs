@@ -1,12 +1,13 @@
-//! Header fields that end at this proxy (RFC 9110 section 7.6.1), for requests and for responses.
+//! Hop-by-hop header fields (RFC 9110 section 7.6.1), of requests and of responses.
 //!
-//! What `Connection` nominates goes first, before the proxy adds anything of its own, and a nomination never removes
-//! Host, Authorization, framing fields, or what the caller keeps: a client must not be able to switch off a header
-//! that the app trusts (CVE-2024-45410, CVE-2025-48865). `Upgrade: h2c` and HTTP2-Settings are dropped, never
-//! followed. Content-Length and Transfer-Encoding are left to the codec, which writes each message anew. `Trailer`
-//! stays: the trailers of an HTTP/1 message pass only when they are announced.
+//! Fields nominated by `Connection` are removed first, before the proxy adds any of its own. A
+//! nomination never removes Host, Authorization, framing fields, or fields that the caller keeps: a
+//! client must not be able to remove a header that the app trusts (CVE-2024-45410, CVE-2025-48865).
+//! `Upgrade: h2c` and HTTP2-Settings are dropped and never followed. Content-Length and
+//! Transfer-Encoding are left to the codec, which writes them for each message. `Trailer` is kept:
+//! the trailers of an HTTP/1 message are forwarded only if they are announced.
 //!
-//! A pass over the names finds what is there; a message without hop-by-hop fields pays for that pass alone.
+//! One pass over the names finds these fields; a message without any costs only that pass.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -14,23 +15,23 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// What the removed fields said.
+/// The content of the removed fields.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Hop {
-    /// `TE` listed `trailers`, so the client takes them: gRPC servers ask for `te: trailers`.
+    /// `TE` listed `trailers`, so the client accepts them: gRPC servers require `te: trailers`.
     pub te_trailers: bool,
-    /// The one `Upgrade` that `Connection` nominated, unless it mentions `h2c`.
+    /// The one `Upgrade` that `Connection` nominated, unless it contains `h2c`.
     pub upgrade: Option<HeaderValue>,
 }
 
-/// Strips a response. [`Hop::upgrade`] is for a 101 to put back.
+/// Removes the fields of a response. [`Hop::upgrade`] is for a 101 to insert again.
 pub fn strip_response(headers: &mut HeaderMap) -> Hop {
     let mut found = Found::default();
     headers.keys().for_each(|name| found.see(name));
     found.strip(headers, |_| false)
 }
 
-/// Whether a field of this name is meant for one hop only, whatever `Connection` says.
+/// Whether a field with this name is hop-by-hop, whatever `Connection` contains.
 pub fn ends_here(name: &HeaderName) -> bool {
     Found::bit(name) != 0
 }
@@ -60,12 +61,13 @@ impl Found {
         (Self::HTTP2_SETTINGS, HTTP2_SETTINGS),
     ];
 
-    /// Looks at one name.
+    /// Checks one name.
     pub fn see(&mut self, name: &HeaderName) {
         self.0 |= Self::bit(name);
     }
 
-    /// Strips a message. `keep` names fields that a nomination must not remove, beside those named above.
+    /// Removes the fields of a message. `keep` names fields that a nomination must not remove,
+    /// besides those of the module's page.
     pub fn strip(&self, headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> Hop {
         let mut hop = Hop::default();
         if self.0 == 0 {
@@ -90,7 +92,7 @@ impl Found {
     }
 
     fn bit(name: &HeaderName) -> u8 {
-        // Every field of every message comes by here: the length alone rules most of them out.
+        // Called for every field of every message: the length alone excludes most of them.
         if !matches!(name.as_str().len(), 2 | 7 | 10 | 14 | 16 | 18 | 19) {
             return 0;
         }
@@ -122,11 +124,12 @@ impl Found {
     }
 }
 
-/// Removes what every `Connection` field nominates; whether `upgrade` was among it.
+/// Removes the fields that `Connection` nominates; returns whether `upgrade` was nominated.
 fn connection(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> bool {
     let mut upgrade = false;
     let mut line = 0;
-    // The values are cloned one by one (a reference count each), since the map changes under them.
+    // The values are cloned one by one (a reference count each), because the map changes in the
+    // loop.
     while let Some(value) = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -153,7 +156,8 @@ fn is_listed_elsewhere(token: &[u8]) -> bool {
 }
 
 fn nominated(headers: &mut HeaderMap, token: &[u8], keep: &impl Fn(&str) -> bool) {
-    // A token that is no field name nominates nothing; looking it up first spares the name for what is not there.
+    // A token that is no field name nominates nothing; the lookup first avoids allocating a name
+    // that is not there.
     let Some(token) = std::str::from_utf8(token)
         .ok()
         .filter(|token| headers.contains_key(*token))
@@ -179,7 +183,7 @@ fn is_protected(name: &HeaderName) -> bool {
     )
 }
 
-/// The one `Upgrade` value, unless it mentions h2c (`docs/security.md` 3).
+/// The one `Upgrade` value, unless it contains h2c (`docs/security.md` 3).
 fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(header::UPGRADE).iter();
     match (values.next(), values.next()) {

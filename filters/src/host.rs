@@ -1,14 +1,15 @@
-//! The one form of a host: lower case, without a dot at its end, without the scheme's default port.
+//! The canonical form of a host: lower case, without a trailing dot, without the scheme's default
+//! port.
 //!
-//! Routes, rate limits, the question of `extAuth` and the access log all see a host in this form, so that no
-//! spelling of a name leads around a rule for that name. The app gets Host as the client sent it.
+//! Routes, rate limits, the `extAuth` check and the access log all use this form, so that no
+//! spelling of a name bypasses a rule for that name. The app gets Host as the client sent it.
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use outrigger_config::model::Scheme;
 
-/// A DNS name has at most 253 characters, and a dot may stand at its end.
+/// A DNS name has at most 253 characters, and may have a trailing dot.
 const MAX_NAME: usize = 254;
 
 /// The canonical form of an authority.
@@ -16,7 +17,7 @@ pub fn canonical(authority: &str, scheme: Scheme) -> Cow<'_, str> {
     let (host, port) = split_port(authority);
     let name = without_dot(host);
     let port = port.filter(|port| port.parse() != Ok(scheme.default_port()));
-    // Borrowed where it begins the text: nothing in the middle goes.
+    // Borrowed if it is a prefix of the text.
     let text = match port {
         None => Cow::Borrowed(name),
         Some(_) if name.len() == host.len() => Cow::Borrowed(authority),
@@ -28,7 +29,7 @@ pub fn canonical(authority: &str, scheme: Scheme) -> Cow<'_, str> {
     }
 }
 
-/// The canonical form of a Host field; a value that is no text stays as it is.
+/// The canonical form of a Host field; a value that is not text is returned unchanged.
 pub fn canonical_value(value: &HeaderValue, scheme: Scheme) -> Cow<'_, [u8]> {
     match value.to_str().map(|text| canonical(text, scheme)) {
         Ok(Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
@@ -37,7 +38,7 @@ pub fn canonical_value(value: &HeaderValue, scheme: Scheme) -> Cow<'_, [u8]> {
     }
 }
 
-/// The values of a field for what counts by it: a host in its one form, others as they are.
+/// The values of a field that is used as a key: a host in its canonical form, others unchanged.
 pub fn values<'a>(
     headers: &'a HeaderMap,
     name: &'a HeaderName,
@@ -49,12 +50,12 @@ pub fn values<'a>(
     })
 }
 
-/// The name or address in an authority, without port and without a dot at its end; its case is that of the text.
+/// The name or address in an authority, without port and trailing dot; the case is kept.
 pub fn name_of(authority: &str) -> &str {
     without_dot(host_of(authority))
 }
 
-/// The host of an authority as it is written, without its port; an IPv6 address keeps its brackets.
+/// The host of an authority without its port; an IPv6 address keeps its brackets.
 pub fn host_of(authority: &str) -> &str {
     split_port(authority).0
 }
@@ -74,7 +75,7 @@ fn without_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Splits at the colon behind the host; text without one, or with a malformed bracket, is all host.
+/// Splits at the colon after the host; text without one, or with a malformed bracket, is all host.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     let host_end = match authority.as_bytes() {
         [b'[', ..] => authority
@@ -91,7 +92,8 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// An empty label is in no name, and a name that is too long matches no hostname: both would take the routes without one.
+/// Rejects empty labels and names that are too long: they match no hostname, so routes without
+/// hostnames would match.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(rest) => rest
@@ -107,7 +109,7 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// What stands in names and IPv4 addresses.
+/// The characters of names and IPv4 addresses.
 const NAME: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;

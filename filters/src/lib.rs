@@ -1,6 +1,7 @@
-//! The filters of the request chain: for each a pure decision core and a thin [`step`]; where it lasts as long as the
-//! call, a tower layer. A filter never imports a sibling; what they share is [`service`], [`step`], [`error`],
-//! [`context`], [`identity`], [`claims`], [`host`], [`path`] and [`recycle`].
+//! The filters of the request chain. Each has a pure decision core and a thin [`step`], or a tower
+//! layer if it lasts as long as the call. A filter never imports another filter; shared parts are
+//! [`service`], [`step`], [`error`], [`context`], [`identity`], [`claims`], [`host`], [`path`] and
+//! [`place`].
 
 pub mod access_log;
 pub mod authorize;

@@ -1,4 +1,4 @@
-//! `maintenance` of a route: every request gets 503, and the time after which the client should come back.
+//! `maintenance` of a route: every request gets 503 with `Retry-After`.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub struct MaintenanceStep {
 }
 
 impl MaintenanceStep {
-    /// `retryAfter` and `body` of the block; without `body` the response is that of any rejected request.
+    /// `retryAfter` and `body` of the block; without `body` the response is that of any rejected
+    /// request.
     pub fn new(retry_after: Duration, body: &str) -> Self {
         let text = Bytes::copy_from_slice(body.as_bytes());
         Self { retry_after, text }
@@ -30,7 +31,7 @@ impl MaintenanceStep {
 impl Step for MaintenanceStep {
     fn on_request(&self, request: &mut Request) -> Verdict {
         let (reason, retry_after) = (MaintenanceActive, self.retry_after);
-        // gRPC has no place for a text.
+        // A gRPC response has no body for a text.
         if self.text.is_empty() || request.context.is_grpc.get() {
             return Verdict::Refuse(Error::TryLater {
                 reason,

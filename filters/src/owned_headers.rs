@@ -1,9 +1,9 @@
-//! Header fields that the proxy owns: a client's own are taken away before anything believes them.
+//! Header fields that the proxy owns: those from a client are removed before anything trusts them.
 //!
-//! Owned are `x-request-id`, `x-forwarded-*`, `x-real-ip`, `forwarded` and `x-outrigger-*`. Whatever may be kept from
-//! a trusted peer is handed back in [`Taken`]. A name with `_` is refused by default, and one that reads like an
-//! owned or a framing field once `_` is `-` never passes: CGI, WSGI and their kin make both the same variable
-//! (CVE-2025-64484).
+//! Owned are `x-request-id`, `x-forwarded-*`, `x-real-ip`, `forwarded` and `x-outrigger-*`. Values
+//! that may be kept from a trusted peer are returned in [`Taken`]. A name with `_` is rejected by
+//! default. A name that equals an owned or a framing field once `_` is replaced by `-` is always
+//! removed: CGI and WSGI map both to the same variable (CVE-2025-64484).
 //!
 //! X-Forwarded-For is read from the head before this step (all its lines count), see `client_address`.
 
@@ -27,7 +27,8 @@ pub static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forw
 pub static X_OUTRIGGER_ATTEMPT_COUNT: HeaderName =
     HeaderName::from_static("x-outrigger-attempt-count");
 
-/// What a client sent under names that a trusted peer may set; a field that stood twice is nothing.
+/// Values that a client sent under names that a trusted peer may set; a repeated field counts as
+/// absent.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// `x-request-id`.
@@ -38,15 +39,16 @@ pub struct Taken {
     pub forwarded_host: Option<HeaderValue>,
 }
 
-/// What the proxy itself says about a request. It stays beside the headers until the request is sent, and is then
-/// written behind them: a map that grows by four fields costs more than all the rest of their way.
+/// Headers that the proxy adds to a request. They are kept beside the header map until the request
+/// is sent, and are written after it: growing the map by four fields costs more than everything
+/// else that happens to them.
 #[derive(Debug, Clone)]
 pub struct Own {
     /// `x-request-id`.
     pub request_id: RequestId,
-    /// Who the client is; not told on outbound listeners.
+    /// The `x-forwarded-*` fields; `None` on outbound listeners.
     pub forwarded: Option<Forwarded>,
-    /// Which try this is, where a route makes several.
+    /// The number of the attempt, where a route configures several.
     pub attempt: Option<u32>,
 }
 
@@ -59,12 +61,12 @@ pub struct Forwarded {
     pub proto: HeaderValue,
     /// `x-forwarded-host`; none for HTTP/1.0 without Host.
     pub host: Option<HeaderValue>,
-    /// `x-forwarded-client-cert`; where the app is told whom a verified certificate names.
+    /// `x-forwarded-client-cert`, where it is configured and the certificate was verified.
     pub client_cert: Option<HeaderValue>,
 }
 
 impl Own {
-    /// Shows the fields, in the order they are written.
+    /// Calls `show` for each field, in the order they are written.
     pub fn each(&self, mut show: impl FnMut(&'static HeaderName, &[u8])) {
         show(&X_REQUEST_ID, self.request_id.as_bytes());
         if let Some(forwarded) = &self.forwarded {
@@ -78,7 +80,7 @@ impl Own {
         }
     }
 
-    /// The value of a field that is not yet among the others.
+    /// The value of one of these fields.
     pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
         if *name == X_REQUEST_ID {
             return Some(self.request_id.as_bytes());
@@ -94,10 +96,10 @@ impl Own {
         value.map(HeaderValue::as_bytes)
     }
 
-    /// Puts the fields among the others, for a filter that may change them and for HTTP/2.
+    /// Inserts the fields into the map, for a filter that may change them and for HTTP/2.
     pub fn insert(&self, headers: &mut HeaderMap) {
         let mut id = self.request_id.to_value();
-        // No two are the same: HPACK would push what repeats out of its table for each of them.
+        // Every id is unique: in HPACK's table each would evict a field that repeats.
         id.set_sensitive(true);
         headers.insert(&X_REQUEST_ID, id);
         if let Some(forwarded) = &self.forwarded {
@@ -132,7 +134,7 @@ pub fn owns(name: &str) -> bool {
     }
 }
 
-/// What a pass over the names of a head has found.
+/// The result of a pass over the names of a head.
 #[derive(Debug, Default)]
 pub struct Found {
     owned: bool,
@@ -140,7 +142,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Looks at one name.
+    /// Checks one name.
     pub fn see(&mut self, name: &HeaderName) {
         if !is_common(name) {
             let name = name.as_str();
@@ -149,16 +151,16 @@ impl Found {
         }
     }
 
-    /// Whether any owned field is there.
+    /// Whether there is any owned field.
     pub fn owned(&self) -> bool {
         self.owned
     }
 
-    /// Removes every owned field, and deals with names that have `_`. From a trusted peer, `x-forwarded-*` fields that
-    /// the proxy does not write itself (`-port`, `-prefix`) stay.
+    /// Removes every owned field, and handles names with `_`. From a trusted peer, `x-forwarded-*`
+    /// fields that the proxy does not write itself (`-port`, `-prefix`) are kept.
     ///
     /// # Errors
-    /// [`Reason::RequestUnderscoreHeader`] for a name with `_` where that is refused.
+    /// [`Reason::RequestUnderscoreHeader`] for a name with `_`, if such names are rejected.
     pub fn strip(
         &self,
         headers: &mut HeaderMap,
@@ -176,8 +178,8 @@ impl Found {
     }
 }
 
-/// Fields of nearly every request, told apart by one small number: neither owned nor with `_`, so that the pass
-/// looks only at the text of what is left.
+/// Fields of nearly every request, identified by one small number: neither owned nor with `_`, so
+/// that the pass compares the text of the others only.
 fn is_common(name: &HeaderName) -> bool {
     matches!(
         *name,
@@ -222,7 +224,7 @@ fn strip_underscored(
     Ok(())
 }
 
-/// Whether a name with `_` reads as one that the proxy owns, or that frames the message.
+/// Whether a name with `_` equals an owned or a framing field once `_` is replaced by `-`.
 fn is_look_alike(name: &str) -> bool {
     let dashed = name.replace('_', "-");
     owns(&dashed) || matches!(dashed.as_str(), "content-length" | "transfer-encoding")
@@ -240,7 +242,7 @@ fn take(headers: &mut HeaderMap, peer_trusted: bool) -> Taken {
     taken
 }
 
-/// An `x-forwarded-*` field that the proxy owns only in so far as strangers must not send it.
+/// An `x-forwarded-*` field that the proxy does not write, but accepts only from trusted peers.
 fn is_hint(name: &str) -> bool {
     name.strip_prefix("x-forwarded-")
         .is_some_and(|rest| !matches!(rest, "for" | "proto" | "host" | "client-cert"))
@@ -252,7 +254,7 @@ fn only(headers: &mut HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     headers.remove(name).filter(|_| single)
 }
 
-/// Removal puts the last entry in the gap, so the same place is looked at again.
+/// Removal moves the last entry into the gap, so the same index is checked again.
 fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     let mut at = 0;
     while let Some((offset, name)) = headers

@@ -1,16 +1,17 @@
-//! The PROXY header with which a load balancer says who connected to it, versions 1 and 2
-//! (<https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>).
+//! The PROXY protocol header, versions 1 and 2, with which a load balancer sends the address of the
+//! client (<https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>).
 //!
-//! It stands in front of everything else on a connection, so it must be taken off to the byte. What the specification
-//! leaves to the receiver is refused: datagrams, Unix sockets, numbers in another form than the shortest. Of version 2
-//! the fields behind the addresses are skipped, and a header is at most [`MOST`] bytes long.
+//! The header precedes everything else on a connection, so exactly its bytes must be removed. What
+//! the specification leaves to the receiver is rejected: datagrams, Unix sockets, numbers not in
+//! their shortest form. The fields after the addresses of version 2 are skipped, and a header is at
+//! most [`MOST`] bytes long.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The longest header that is read.
+/// The longest accepted header, in bytes.
 pub const MOST: usize = V2_HEAD + 4096;
 
-/// The longest line of version 1.
+/// The longest line of version 1, in bytes.
 const V1_MOST: usize = 107;
 const V1_START: &[u8] = b"PROXY ";
 const V2_START: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -19,22 +20,22 @@ const V2_HEAD: usize = 16;
 /// A whole header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Its bytes; what follows is the connection's own.
+    /// Its length in bytes; the connection's own data follows.
     pub length: usize,
-    /// Who connected; `None` when that is nobody but the peer itself (UNKNOWN, LOCAL).
+    /// The client's address; `None` if the peer itself is the client (UNKNOWN, LOCAL).
     pub source: Option<IpAddr>,
 }
 
-/// Why a connection does not begin with a header.
+/// Why the start of a connection is not a valid header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
-    /// It begins with something else.
+    /// There is no header.
     #[error("the connection does not begin with a PROXY header")]
     Absent,
-    /// A line of version 1 that is too long or has another form.
+    /// A line of version 1 that is too long or malformed.
     #[error("the PROXY line is malformed")]
     Line,
-    /// A version or command of version 2 that is unknown.
+    /// An unknown version or command of version 2.
     #[error("the PROXY header has an unknown version or command")]
     Command,
     /// Addresses of another kind than TCP over IPv4 or IPv6.
@@ -45,10 +46,10 @@ pub enum Broken {
     Length,
 }
 
-/// Reads a header from the beginning of a connection; `None` while more of it is needed.
+/// Parses a header from the start of a connection; `None` while more bytes are needed.
 ///
 /// # Errors
-/// There is none, whatever comes next.
+/// The header is missing or invalid, whatever bytes follow.
 pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Broken> {
     if begins(bytes, V2_START) {
         return if bytes.len() < V2_HEAD {
@@ -68,7 +69,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Broken> {
     }
 }
 
-/// Whether as much as is there agrees with `start`.
+/// Whether the bytes so far agree with `start`.
 fn begins(bytes: &[u8], start: &[u8]) -> bool {
     let common = bytes.len().min(start.len());
     bytes[..common] == start[..common]
@@ -79,7 +80,7 @@ fn version1(line: &[u8]) -> Result<Header, Broken> {
     let length = line.len() + 2;
     let mut words = text.split(' ').skip(1);
     let source = match words.next() {
-        // Whatever else stands in the line means nothing.
+        // The rest of the line is ignored, as the specification requires.
         Some("UNKNOWN") => {
             return Ok(Header {
                 length,
@@ -99,7 +100,7 @@ fn version1(line: &[u8]) -> Result<Header, Broken> {
     }
 }
 
-/// Source and destination address, then their ports; the source address.
+/// Parses source and destination address, then their ports; returns the source address.
 fn addresses<'a, A>(words: &mut impl Iterator<Item = &'a str>) -> Result<IpAddr, Broken>
 where
     A: std::str::FromStr + Into<IpAddr>,
@@ -134,7 +135,7 @@ fn version2(bytes: &[u8]) -> Result<Option<Header>, Broken> {
     }
     let rest = usize::from(u16::from_be_bytes([high, low]));
     let needed = match (command, family) {
-        // The peer speaks for itself; what it says of addresses means nothing.
+        // The peer is the client itself; the addresses are ignored.
         (LOCAL, _) | (PROXY, UNSPECIFIED) => 0,
         (_, TCP4) => 12,
         (_, TCP6) => 36,
@@ -170,7 +171,7 @@ mod tests {
         Some(address.parse().unwrap())
     }
 
-    /// Headers that are good, and whom they name.
+    /// Valid headers, and the addresses that they contain.
     fn good() -> Vec<(Vec<u8>, Option<IpAddr>)> {
         let v4 = [192, 0, 2, 1, 10, 0, 0, 1, 0x12, 0x34, 1, 187];
         let v6 = |source: &str| {

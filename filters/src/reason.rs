@@ -1,7 +1,9 @@
-//! Why a request did not simply get the response of its upstream: one table, one line for each reason.
+//! Why a request did not get an unchanged response of its upstream: one table, one row for each
+//! reason.
 //!
-//! The error, the response, the access log, the metrics and the table of `docs/reasons.md` come from this table. A client
-//! sees the status, the message and the headers of a reason, never its name.
+//! The error, the response, the access log, the metrics and the table of `docs/reasons.md` are
+//! derived from this table. A client sees the status, the message and the headers of a reason,
+//! never its name.
 
 use http::StatusCode;
 
@@ -15,7 +17,7 @@ pub enum Flag {
     None,
     /// Malformed or ambiguous request (downstream protocol error).
     Dpe,
-    /// A size or count limit.
+    /// A size or count limit was exceeded.
     Lim,
     /// The client was too slow.
     Slow,
@@ -56,7 +58,7 @@ pub enum Flag {
 }
 
 impl Flag {
-    /// As it stands in log lines and labels; empty for none.
+    /// The code in log lines and labels; empty for none.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "",
@@ -84,18 +86,21 @@ impl Flag {
     }
 }
 
-/// What the response of a reason does beside its status and message.
+/// The effect of a reason on the response besides its status and message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
+    /// No effect.
     Plain,
-    /// `Connection: close` over HTTP/1.1: the rest of the client's bytes is not trusted, or not wanted.
+    /// `Connection: close` over HTTP/1.1: the rest of the client's bytes is not trusted, or not
+    /// needed.
     Close,
-    /// The same; over HTTP/2 RFC 9113 calls the request malformed (sections 8.1.1, 8.2 and 8.3), and its stream is reset.
+    /// The same; over HTTP/2 the stream is reset, because RFC 9113 calls the request malformed
+    /// (sections 8.1.1, 8.2 and 8.3).
     Reset,
     /// `Retry-After`, at least 1 s.
     RetryAfter,
-    /// `Retry-After` and `x-outrigger-overloaded: true`: a proxy of this kind in front of this one must not retry.
+    /// `Retry-After` and `x-outrigger-overloaded: true`: another Outrigger in front of this one
+    /// must not retry.
     Overloaded,
     /// `WWW-Authenticate: Bearer error="invalid_token"` (RFC 6750 section 3).
     InvalidToken,
@@ -103,11 +108,11 @@ pub enum Effect {
     InsufficientScope,
 }
 
-/// One line of the table.
+/// One row of the table.
 struct Line {
     name: &'static str,
     flag: Flag,
-    /// 0 where the status is not the reason's own.
+    /// 0 if the reason has no status of its own.
     status: u16,
     message: &'static str,
     effect: Effect,
@@ -117,14 +122,14 @@ struct Line {
 /// Declares each reason once.
 macro_rules! reasons {
     ($($variant:ident = $name:literal $flag:ident $status:literal $message:literal $effect:ident $meaning:literal;)*) => {
-        /// Why a request did not simply get the response of its upstream.
+        /// Why a request did not get an unchanged response of its upstream.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason {
             $(#[doc = $meaning] $variant,)*
         }
 
         impl Reason {
-            /// All of them, in the order of the table.
+            /// All reasons, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             const LINES: &[Line] = &[$(Line {
@@ -365,7 +370,7 @@ impl Reason {
         &Self::LINES[self as usize]
     }
 
-    /// As it stands in log lines and labels.
+    /// The name in log lines and labels.
     pub fn as_str(self) -> &'static str {
         self.line().name
     }
@@ -375,28 +380,28 @@ impl Reason {
         self.line().flag
     }
 
-    /// The status of the response: RFC 9110 section 15; 429 and 431 from RFC 6585 sections 4 and 5. `None` where it is not
-    /// the reason's own, as its meaning says.
+    /// The status of the response: RFC 9110 section 15; 429 and 431 from RFC 6585 sections 4 and 5.
+    /// `None` if the reason has no status of its own, as its meaning explains.
     pub fn status(self) -> Option<StatusCode> {
         StatusCode::from_u16(self.line().status).ok()
     }
 
-    /// What the client sees of it. It cannot leak: it holds no data.
+    /// The message for the client. It contains no data, so it cannot leak any.
     pub fn message(self) -> &'static str {
         self.line().message
     }
 
-    /// What the response does beside.
+    /// The effect on the response besides status and message.
     pub fn effect(self) -> Effect {
         self.line().effect
     }
 
-    /// The status that a gRPC client gets.
+    /// The gRPC status for a gRPC client.
     pub fn grpc_status(self) -> Option<u16> {
         self.status().map(|status| grpc::status_of(status).into())
     }
 
-    /// What happened, in Markdown, for the documentation.
+    /// The meaning in Markdown, for the documentation.
     pub fn meaning(self) -> &'static str {
         self.line().meaning
     }

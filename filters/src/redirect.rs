@@ -1,8 +1,10 @@
-//! `requestRedirect`: where the Location points, after `HTTPRequestRedirectFilter` of the Gateway API.
+//! `requestRedirect`: the Location of the response, after `HTTPRequestRedirectFilter` of the
+//! Gateway API.
 //!
-//! Parts that are absent come from the request: its scheme, its host, its port (or the well-known port of a scheme
-//! that is named), its canonical path, its query. A well-known port is left out. Without any host (HTTP/1.0) the
-//! reference is relative, and never begins with `//`, which a browser would read as another host.
+//! Missing parts are taken from the request: its scheme, its host, its port (or the well-known port
+//! of a configured scheme), its canonical path, its query. A well-known port is omitted. Without
+//! any host (HTTP/1.0) the reference is relative, and never begins with `//`, which a browser would
+//! read as another host.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -10,18 +12,18 @@ use outrigger_config::model::Redirect;
 
 use crate::{path::push_replaced, reason::Reason};
 
-/// What a redirect takes from the request.
+/// The parts of the request that a redirect uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
-    /// `http` or `https`, as the client spoke it.
+    /// `http` or `https`, as the client used it.
     pub scheme: &'a str,
-    /// Host as it was sent, without port.
+    /// The host as the client sent it, without port.
     pub host: Option<&'a str>,
-    /// The port of the Host, when it names one.
+    /// The port in Host, if there is one.
     pub port: Option<u16>,
     /// The canonical path.
     pub path: &'a str,
-    /// The query, untouched.
+    /// The query, unchanged.
     pub query: Option<&'a str>,
     /// The length of the matched prefix without a trailing slash.
     pub prefix_len: Option<usize>,
@@ -30,7 +32,8 @@ pub struct Origin<'a> {
 /// The value of Location.
 ///
 /// # Errors
-/// [`Reason::RequestTarget`] when request and redirect together make no header value; a checked request never does.
+/// [`Reason::RequestTarget`] if request and redirect together form no valid header value; with a
+/// checked request this cannot happen.
 pub fn location(redirect: &Redirect, request: &Origin<'_>) -> Result<HeaderValue, Reason> {
     let scheme = redirect.scheme.as_deref().unwrap_or(request.scheme);
     let mut text =
@@ -55,11 +58,11 @@ pub fn location(redirect: &Redirect, request: &Origin<'_>) -> Result<HeaderValue
     if let Some(query) = request.query {
         text.extend(["?", query]);
     }
-    // Also refuses a control byte, so that nothing can end the header early.
+    // Also rejects a control byte, so that nothing can end the header early.
     HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| Reason::RequestTarget)
 }
 
-/// The named port; else that of a named scheme, which is its own; else the request's.
+/// The configured port; else that of a configured scheme; else the request's.
 fn port(redirect: &Redirect, request: &Origin<'_>) -> Option<u16> {
     redirect
         .port

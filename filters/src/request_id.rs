@@ -1,7 +1,7 @@
 //! The request id: kept from a trusted peer, else new.
 //!
-//! A new one is a random UUID (RFC 9562, version 4) in its 36-character form, which takes no allocation. It names a
-//! request in logs and is no secret: the generator is fast, not cryptographic.
+//! A new one is a random UUID (RFC 9562, version 4) in its 36-character form, without allocation.
+//! It identifies a request in logs and is no secret: the generator is fast, not cryptographic.
 
 use std::{
     cell::Cell,
@@ -15,7 +15,8 @@ use crate::context::id::RequestId;
 /// The longest id that is kept from a trusted peer, in bytes.
 pub const MAX_KEPT: usize = 128;
 
-/// Keeps a received id when the peer is trusted and the id is 1 to [`MAX_KEPT`] visible ASCII characters.
+/// Keeps a received id if the peer is trusted and the id is 1 to [`MAX_KEPT`] visible ASCII
+/// characters.
 pub fn keep(received: Option<HeaderValue>, peer_trusted: bool) -> Option<RequestId> {
     let good = |id: &HeaderValue| {
         peer_trusted
@@ -25,17 +26,18 @@ pub fn keep(received: Option<HeaderValue>, peer_trusted: bool) -> Option<Request
     received.filter(good).map(RequestId::Kept)
 }
 
-/// Makes new ids; one for each worker thread, seeded by the operating system.
+/// Generates ids; one for each worker thread, seeded by the operating system.
 #[derive(Debug)]
 pub struct RequestIds {
-    /// xoshiro256++ (Blackman and Vigna), of which all zeros is the one bad state.
+    /// xoshiro256++ (Blackman and Vigna), whose only invalid state is all zeros.
     state: Cell<[u64; 4]>,
 }
 
 impl RequestIds {
-    /// A generator of its own sequence.
+    /// A generator with its own seed.
     pub fn new() -> Self {
-        // Each `RandomState` has its own keys, which the standard library asks the operating system for.
+        // Each `RandomState` has its own keys, which the standard library gets from the operating
+        // system.
         let word = |index: u64| RandomState::new().hash_one(index);
         Self {
             state: Cell::new([word(0), word(1), word(2), word(3) | 1]),
@@ -44,7 +46,7 @@ impl RequestIds {
 
     /// The next id.
     pub fn next(&self) -> RequestId {
-        /// Where each byte's two digits stand between the dashes.
+        /// The position of each byte's two digits between the dashes.
         const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
         let mut text = [b'-'; 36];
         for (place, byte) in PLACES.into_iter().zip(self.next_uuid()) {

@@ -1,7 +1,7 @@
-//! The one service shape of the chain, its request, and the one body.
+//! The service type of the chain, its request, and its body.
 //!
-//! A request never leaves its worker thread, so neither services nor futures need `Send`, and the box at the end
-//! of a chain is an `Rc`.
+//! A request never leaves its worker thread, so neither services nor futures need `Send`, and the
+//! box at the end of a chain is an `Rc`.
 
 use std::{
     cell::RefCell,
@@ -25,11 +25,11 @@ use crate::{
 
 /// A request on its way through a chain.
 pub struct Request {
-    /// Method, target, version and fields; in a box, since every step of a chain moves the request.
+    /// Method, target, version and fields; boxed, because every step of a chain moves the request.
     pub head: Box<Parts>,
     /// The body.
     pub body: Body,
-    /// What the steps tell each other.
+    /// State that the steps share.
     pub context: Context,
 }
 
@@ -59,8 +59,8 @@ impl From<http::Request<Body>> for Request {
 
 /// Implemented for every service that fits into the chain.
 ///
-/// Such a service is always ready: what cannot be served now is answered with an error, never with a wait that
-/// the client does not see. So nobody in the chain asks `poll_ready`, which saves every call a state.
+/// Such a service is always ready: a request that cannot be served now fails with an error, and never waits in
+/// `poll_ready`. So the chain never calls `poll_ready`, which saves every call a state.
 pub trait HttpService:
     Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static
 {
@@ -75,7 +75,7 @@ impl<S> HttpService for S where
 /// only the request itself polls it.
 pub type ResponseFuture = Stored<dyn Recycle<Output = Result<Response<Body>, Error>>>;
 
-/// A text for people; without a type when it is empty.
+/// A plain-text response; without a content type if the text is empty.
 pub fn text(status: StatusCode, text: Bytes) -> Response<Body> {
     let plain = (!text.is_empty()).then_some("text/plain; charset=utf-8");
     let mut response = Response::new(Body::Full(text));
@@ -86,25 +86,25 @@ pub fn text(status: StatusCode, text: Bytes) -> Response<Body> {
     response
 }
 
-/// The answer of a step that does not hand the request on.
+/// The result of a step that rejects the request.
 pub fn refused(error: Error) -> ResponseFuture {
     later(ready(Err(error)))
 }
 
-/// The answer of a step that has to wait before it knows.
+/// The result of a step that has to wait.
 pub fn later(
     answer: impl Future<Output = Result<Response<Body>, Error>> + 'static,
 ) -> ResponseFuture {
     Stored::alone(answer).erase()
 }
 
-/// What a [`BoxService`] has behind its pointer.
+/// The type behind the pointer of a [`BoxService`].
 pub(crate) trait Answering {
-    /// Answers one request.
+    /// Handles one request.
     fn answer(&self, request: Request) -> ResponseFuture;
 }
 
-/// The end of a chain, whose futures have their slots here. It is called in place: it does not wait before it answers.
+/// The end of a chain, which owns the places of its futures. It is called in place: it never waits before it returns the future.
 struct Leaf<S: HttpService> {
     service: RefCell<S>,
     slots: Slots<S::Future>,
@@ -144,7 +144,7 @@ impl BoxService {
         Self(Rc::new(service))
     }
 
-    /// Answers one request.
+    /// Handles one request.
     pub fn answer(&self, request: Request) -> ResponseFuture {
         self.0.answer(request)
     }

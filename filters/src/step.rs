@@ -1,10 +1,11 @@
-//! What stands in front of forwarding: a [`Step`] looks at a request and gives its [`Verdict`], and one adapter, [`Chain`],
-//! makes a tower service of a list of steps.
+//! The steps before forwarding: a [`Step`] checks a request and returns its [`Verdict`], and one
+//! adapter, [`Chain`], makes a tower service of a list of steps.
 //!
-//! A step sees the request alone. What it has to do to the response it leaves in the [`context`](crate::context) of the
-//! exchange, and the edge does it, through which every response passes: `concurrency` leaves its place there, `extAuth` the
-//! cookies for the client. So no future is wrapped for a step that passes a request on. What needs the future of the
-//! answer itself, as `timeout` and `fault` do, is no step but a tower layer.
+//! A step sees only the request. Its changes to the response are stored in the
+//! [`context`](crate::context) of the exchange, and the edge applies them, through which every
+//! response passes: `concurrency` stores its permit there, `extAuth` the cookies for the client. So
+//! no future is wrapped for a step that passes a request on. A filter that needs the future of the
+//! response, as `timeout` and `fault` do, is a tower layer instead.
 
 use std::{
     any::type_name,
@@ -23,13 +24,14 @@ use crate::{
     service::{Answering, Body, BoxService, Request, ResponseFuture, later, refused},
 };
 
-/// One step: what it decides by belongs to it, what it changes is the request.
+/// One step of a chain.
 pub trait Step {
-    /// Looks at a request, and may change it.
+    /// Checks a request, and may change it.
     fn on_request(&self, request: &mut Request) -> Verdict;
 
-    /// What [`on_request`](Self::on_request) would say, with nothing asked or sent; `None` where that is not known before it
-    /// is done. A step that decides by the request alone is such a function already, and has none of its own.
+    /// The verdict of [`on_request`](Self::on_request) without any network access; `None` if it
+    /// cannot be known without. A step that decides by the request alone needs no implementation of
+    /// its own.
     fn peek(&self, request: &mut Request, _counting: Counting) -> Option<Verdict> {
         match self.on_request(request) {
             Verdict::Wait(_) => None,
@@ -37,12 +39,12 @@ pub trait Step {
         }
     }
 
-    /// What an evaluation calls it.
+    /// The name of the step in an evaluation.
     fn name(&self) -> &'static str {
         short(type_name::<Self>())
     }
 
-    /// As a list has it.
+    /// The step in a box, for a list.
     fn boxed(self) -> Box<dyn Step>
     where
         Self: Sized + 'static,
@@ -51,32 +53,33 @@ pub trait Step {
     }
 }
 
-/// Whether a request that is only evaluated counts for the limits that it meets.
+/// Whether a request that is only evaluated counts towards limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counting {
-    /// It may be evaluated any number of times, and takes nothing from a live limit.
+    /// It does not, so it can be evaluated any number of times.
     No,
-    /// As a request that is served does: a row of requests is tried out, or a copy of live ones.
+    /// It counts like a served request: for a series of requests, or a copy of live ones.
     Yes,
 }
 
-/// What a step says about a request.
+/// The result of a step.
 pub enum Verdict {
-    /// The next step looks at it.
+    /// The request continues with the next step.
     Pass,
-    /// It is refused.
+    /// The request is rejected.
     Refuse(Error),
-    /// This is the answer to it.
+    /// The request gets this response.
     Answer(Response<Body>),
-    /// The step does not know yet. The future has what it needs of the request, which waits in the chain meanwhile.
+    /// The step has to wait. The future owns what it needs of the request, which stays in the chain
+    /// meanwhile.
     Wait(Waiting),
 }
 
-/// A verdict in the making.
+/// A future verdict.
 pub type Waiting = Pin<Box<dyn Future<Output = Verdict>>>;
 
 impl Verdict {
-    /// A verdict in the making.
+    /// A verdict that is known when the future completes.
     pub fn wait(verdict: impl Future<Output = Self> + 'static) -> Self {
         Self::Wait(Box::pin(verdict))
     }
@@ -99,17 +102,17 @@ impl fmt::Debug for Verdict {
     }
 }
 
-/// Steps in the order in which a request meets them: the tower layer around what answers in the end.
+/// Steps in the order in which they run: the tower layer around the service that responds.
 #[derive(Clone)]
 pub struct Steps(Rc<[Box<dyn Step>]>);
 
 impl Steps {
-    /// The steps, in the order in which a request meets them.
+    /// The steps, in the order in which they run.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Step> {
         self.0.iter().map(|step| &**step)
     }
 
-    /// The steps around `end`; `end` itself where there are none.
+    /// The steps around `end`; `end` itself if there are none.
     pub fn around(&self, end: BoxService) -> BoxService {
         match self.0.is_empty() {
             true => end,
@@ -118,7 +121,7 @@ impl Steps {
     }
 }
 
-/// A type's own name, without its path and its parameters.
+/// The name of a type, without its path and its parameters.
 fn short(name: &'static str) -> &'static str {
     let name = name.split('<').next().unwrap_or(name);
     name.rsplit("::").next().unwrap_or(name)
@@ -149,8 +152,8 @@ impl Layer<BoxService> for Steps {
     }
 }
 
-/// The tower service of a list of steps. While they pass a request on, the future of what answers in the end is handed
-/// back as it is.
+/// The tower service of a list of steps. If all steps pass a request on, the future of the inner
+/// service is returned unchanged.
 #[derive(Debug, Clone)]
 pub struct Chain {
     steps: Steps,
@@ -158,7 +161,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Has the steps look at a request, from one of them on.
+    /// Runs the steps, starting with the one at `first`.
     fn enter(&self, first: usize, mut request: Request) -> ResponseFuture {
         for (index, step) in self.steps.0.iter().enumerate().skip(first) {
             match step.on_request(&mut request) {
@@ -173,7 +176,7 @@ impl Chain {
         self.end.answer(request)
     }
 
-    /// The answer to a request that a step waits for; `next` is the step behind it.
+    /// The response to a request whose step has to wait; `next` is the step after it.
     async fn wait(
         self,
         mut waiting: Waiting,
@@ -263,7 +266,7 @@ mod tests {
         http::Request::new(Body::Empty).into()
     }
 
-    /// The status of the answer, or the reason of the error, with `verdict` between two steps that pass; and what was seen.
+    /// The status of the response, or the reason of the error, with `verdict` between two steps that pass; and what was seen.
     async fn through(
         verdict: impl Fn() -> Verdict + 'static,
     ) -> (Result<u16, &'static str>, Vec<&'static str>) {

@@ -1,15 +1,16 @@
-//! Trailer fields: what must not stand behind a body (RFC 9110 section 6.5.1) is taken away, the rest passes.
+//! Trailer fields: removes those that are not permitted in trailers (RFC 9110 section 6.5.1), and
+//! forwards the rest.
 //!
-//! A server that merges trailers into the header fields would otherwise believe a second Host, a second length, or
-//! a header that the proxy owns. Names with `_` go too, as CGI makes them the same variables; an application that
-//! needs one sends it as a header field.
+//! A server that merges trailers into the header fields would otherwise trust a second Host, a
+//! second length, or a header that the proxy owns. Names with `_` are removed too, because CGI maps
+//! them to the same variables; an application that needs one sends it as a header field.
 
 use http::{HeaderMap, HeaderName, header};
 
-/// Trailers of a request over this are refused (`docs/security.md` 2).
+/// Larger trailers of a request are rejected (`docs/security.md` 2), in bytes.
 pub const MAX_BYTES: usize = 8 * 1024;
 
-/// Bytes of all fields, as they stand in HTTP/1.1.
+/// The size of all fields in bytes, as written in HTTP/1.1.
 pub fn bytes(trailers: &HeaderMap) -> usize {
     trailers
         .iter()
@@ -17,7 +18,7 @@ pub fn bytes(trailers: &HeaderMap) -> usize {
         .sum()
 }
 
-/// Strips the trailers of a request. `owned` names the fields that only the proxy may write.
+/// Removes forbidden trailers of a request. `owned` names the fields that only the proxy may write.
 pub fn strip_request(trailers: &mut HeaderMap, owned: impl Fn(&str) -> bool) {
     remove_where(trailers, |name| {
         is_forbidden(name)
@@ -27,7 +28,7 @@ pub fn strip_request(trailers: &mut HeaderMap, owned: impl Fn(&str) -> bool) {
     });
 }
 
-/// Strips the trailers of a response.
+/// Removes forbidden trailers of a response.
 pub fn strip_response(trailers: &mut HeaderMap) {
     remove_where(trailers, is_forbidden);
 }
@@ -43,7 +44,7 @@ fn remove_where(trailers: &mut HeaderMap, refused: impl Fn(&HeaderName) -> bool)
     }
 }
 
-/// Framing, one hop, and how the body is to be read.
+/// Framing, hop-by-hop and representation fields.
 fn is_forbidden(name: &HeaderName) -> bool {
     matches!(
         *name,
@@ -66,7 +67,7 @@ fn is_forbidden(name: &HeaderName) -> bool {
     )
 }
 
-/// What decides about a request before its body is read.
+/// Fields that decide about a request before its body is read.
 fn is_for_requests_head(name: &HeaderName) -> bool {
     matches!(
         *name,

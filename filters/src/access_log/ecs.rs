@@ -1,6 +1,6 @@
-//! Elastic Common Schema 8: its own names where it has one, `outrigger.*` where it has not.
+//! Elastic Common Schema 8: its own field names where it has them, `outrigger.*` otherwise.
 //!
-//! What was never known is left out, since the schema types its fields and `null` says nothing there.
+//! Unknown values are omitted, because the schema types its fields and `null` has no meaning there.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use super::{
     json::push_value,
 };
 
-/// What the schema wants beside the fields of the other formats.
+/// Fields that the schema requires besides the fields of the other formats.
 const EXTRA: [&str; 6] = [
     "ecs.version",
     "event.dataset",
@@ -22,7 +22,8 @@ const EXTRA: [&str; 6] = [
 
 const COUNT: usize = ALL.len() + EXTRA.len();
 
-/// The places in the schema with the index of their values, sorted: objects inside each other come together.
+/// The field names of the schema with the index of their values, sorted, so that nested objects are
+/// adjacent.
 static PLACES: LazyLock<Box<[(&str, usize)]>> = LazyLock::new(|| {
     let names = ALL.iter().map(|field| field.ecs).chain(EXTRA);
     let mut places: Vec<_> = names.zip(0..).collect();
@@ -30,7 +31,7 @@ static PLACES: LazyLock<Box<[(&str, usize)]>> = LazyLock::new(|| {
     places.into()
 });
 
-/// Writes one line of ECS JSON behind `out`.
+/// Appends one line of ECS JSON to `out`.
 pub fn write_ecs(record: &Record<'_>, out: &mut Vec<u8>) {
     let mut values = Values {
         all: [Value::Text(None, 0); COUNT],
@@ -83,7 +84,7 @@ impl<'a> Form<'a> for Values<'a> {
     }
 }
 
-/// A value as the schema wants it.
+/// Writes a value as the schema requires it.
 fn push(place: &str, value: Value<'_>, out: &mut Vec<u8>) {
     let value = match (place, value) {
         ("event.category", _) => return out.extend_from_slice(br#"["web"]"#),
@@ -96,15 +97,15 @@ fn push(place: &str, value: Value<'_>, out: &mut Vec<u8>) {
     push_value(out, value);
 }
 
-/// Objects inside each other, as far as they are written.
+/// The nested objects that are open.
 #[derive(Default)]
 struct Objects {
-    /// The place of the last key.
+    /// The field name of the last key.
     last: &'static str,
 }
 
 impl Objects {
-    /// Begins the next key: ends the objects that it is not in, and opens those that it is in.
+    /// Begins the next key: closes the objects that do not contain it, and opens those that do.
     fn key(&mut self, place: &'static str, out: &mut Vec<u8>) {
         let shared = self.shared(place);
         match self.last {
@@ -127,14 +128,14 @@ impl Objects {
         self.last = place;
     }
 
-    /// How many bytes of `place` name objects that are open.
+    /// How many bytes of `place` are the names of open objects.
     fn shared(&self, place: &str) -> usize {
         let same = self.last.bytes().zip(place.bytes());
         let same = same.take_while(|(one, other)| one == other).count();
         place[..same].rfind('.').map_or(0, |dot| dot + 1)
     }
 
-    /// Ends all objects.
+    /// Closes all objects.
     fn end(&self, out: &mut Vec<u8>) {
         out.extend(self.last.bytes().filter(|byte| *byte == b'.').map(|_| b'}'));
         out.push(b'}');
@@ -148,7 +149,7 @@ fn outcome(status: u16) -> &'static str {
     }
 }
 
-/// The schema wants the host alone; text that is no `host:port` stays whole.
+/// The schema requires the host alone; text that is not `host:port` is kept whole.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port))

@@ -1,12 +1,13 @@
-//! Text that cannot leave its field.
+//! Escapes text, so that it cannot end its field.
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Stands where a field was cut.
+/// Marks where a field was cut.
 const CUT: &[u8] = b"...";
 
-/// Writes `text` between quotes as a JSON string of at most `max` bytes between them. What is not visible ASCII
-/// or space leaves as `\u`, so the line is also safe on a terminal and in a browser's script.
+/// Writes `text` in quotes as a JSON string of at most `max` bytes between them. Characters that
+/// are neither visible ASCII nor space are written as `\u`, so the line is also safe on a terminal
+/// and in a browser's script.
 pub(super) fn push_quoted(out: &mut Vec<u8>, text: &str, max: usize) {
     out.push(b'"');
     let start = out.len();
@@ -25,7 +26,7 @@ fn is_plain(byte: u8) -> bool {
 #[cold]
 fn push_escaped(out: &mut Vec<u8>, text: &str, end: usize) {
     for character in text.chars() {
-        // Room for this character at its longest, a surrogate pair, and for the mark.
+        // Room for the longest form of this character, a surrogate pair, and for the mark.
         if out.len() + 12 + CUT.len() > end {
             out.extend_from_slice(CUT);
             return;

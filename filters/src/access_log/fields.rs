@@ -1,6 +1,7 @@
-//! The fields of a line, once for all formats: name, name in the Elastic Common Schema, value, and what it means.
+//! The fields of a line, once for all formats: name, name in the Elastic Common Schema, value, and
+//! meaning.
 //!
-//! The order is that of the JSON format. `docs/access-log.md` is written from this list.
+//! The order is that of the JSON format. `docs/access-log.md` is generated from this list.
 
 use std::{
     net::IpAddr,
@@ -16,11 +17,11 @@ pub(super) struct Field {
         allow(dead_code, reason = "for docs/access-log.md, which a test writes")
     )]
     pub(super) name: &'static str,
-    /// As it stands in front of its value in JSON, behind another field.
+    /// The text before its value in JSON, after another field.
     pub(super) json: &'static str,
     /// The same in text.
     pub(super) text: &'static str,
-    /// Its place in the Elastic Common Schema.
+    /// Its name in the Elastic Common Schema.
     pub(super) ecs: &'static str,
     pub(super) shown: Shown,
     #[cfg_attr(
@@ -30,23 +31,23 @@ pub(super) struct Field {
     pub(super) meaning: &'static str,
 }
 
-/// Where and when a field is shown.
+/// Where and when a field is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// Always; in text without its name, in front of the others.
+    /// Always; in text without its name, before the others.
     First,
     /// Always; in text with its name.
     Named,
-    /// Only when there is something to say.
+    /// Only if it has a value.
     IfAny,
 }
 
 /// The value of a field.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
-    /// Text from outside, or nothing, and how many bytes of it are written at most.
+    /// Text from outside, or none, and the most bytes of it that are written.
     Text(Option<&'a str>, usize),
-    /// A word of our own.
+    /// A constant of the proxy.
     Word(&'static str),
     Number(u64),
     Took(Duration),
@@ -54,7 +55,7 @@ pub(super) enum Value<'a> {
     Address(IpAddr),
 }
 
-/// What is done with each field.
+/// How a format writes each field.
 pub(super) trait Form<'a> {
     fn field(&mut self, field: &'static Field, value: Value<'a>);
 }
@@ -77,7 +78,8 @@ macro_rules! fields {
         /// Every field, in order.
         pub(super) const ALL: &[Field] = &[$(field!($name $ecs $shown $meaning),)*];
 
-        /// Hands over each field of a line, in order. Everything is inlined: a line costs what writing it by hand would.
+        /// Passes each field of a line to the format, in order. Everything is inlined, so a line
+        /// costs as much as hand-written code.
         #[inline(always)]
         pub(super) fn each<'a>($record: &'a Record<'_>, form: &mut impl Form<'a>) {
             $(form.field(const { &field!($name $ecs $shown $meaning) }, $value);)*

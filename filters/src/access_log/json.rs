@@ -1,4 +1,5 @@
-//! One flat JSON object, the default format. What was never known is `null`; no flag and no reason are empty.
+//! One flat JSON object, the default format. An unknown value is `null`; without flag and reason
+//! these are empty.
 
 use super::{
     Record,
@@ -8,11 +9,11 @@ use super::{
     time::push_rfc3339,
 };
 
-/// Writes one line of JSON behind `out`.
+/// Appends one line of JSON to `out`.
 pub fn write_json(record: &Record<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     fields::each(record, &mut Json { out });
-    // The comma in front of the first field.
+    // Replaces the comma before the first field.
     out[start] = b'{';
     out.extend_from_slice(b"}\n");
 }
@@ -36,7 +37,7 @@ impl<'a> Form<'a> for Json<'_> {
     }
 }
 
-/// A value as JSON has it; a duration in nanoseconds.
+/// Writes a value as JSON; a duration in nanoseconds.
 #[inline(always)]
 pub(super) fn push_value(out: &mut Vec<u8>, value: Value<'_>) {
     match value {

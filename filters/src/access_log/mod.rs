@@ -1,11 +1,12 @@
-//! The access log's lines: one for each request, written into a buffer that the caller keeps.
+//! The lines of the access log: one for each request, written into the caller's buffer.
 //!
-//! Nothing from a request can end a line, forge a second one or steer a terminal: every byte that is not visible
-//! ASCII leaves as an escape, in all three forms. No field holds a header but the request id, and the query string
-//! is cut off (`docs/security.md` 20). A line is at most [`MAX_LINE`] bytes: each field has its own bound, and what is longer
-//! is cut with `...`.
+//! Nothing from a request can end a line, forge a second one or control a terminal: every byte that
+//! is not visible ASCII is escaped, in all three formats. No field contains a header except the
+//! request id, and the query string is removed (`docs/security.md` 20). A line has at most
+//! [`MAX_LINE`] bytes: each field has its own limit, and longer values are cut with `...`.
 //!
-//! [`fields`] names each field once for all formats, and `docs/access-log.md`. No serde and no allocation on this path.
+//! [`fields`] defines each field once for all formats and `docs/access-log.md`. No serde and no
+//! allocation on this path.
 
 mod ecs;
 mod escape;
@@ -25,18 +26,18 @@ pub use json::write_json;
 pub use sample::Sampler;
 pub use text::write_text;
 
-/// The longest line, its line end included, in bytes.
+/// The longest line including its line end, in bytes.
 pub const MAX_LINE: usize = 8 * 1024;
 
-/// Bounds of the fields in bytes as written; together with names, numbers and punctuation they stay under
-/// [`MAX_LINE`] in every form (a test holds them to it).
+/// The limits of the fields in bytes as written; together with names, numbers and punctuation they
+/// fit into [`MAX_LINE`] in every format, which a test checks.
 const MAX_PATH: usize = 4 * 1024;
 const MAX_HOST: usize = 512;
 const MAX_METHOD: usize = 64;
 const MAX_NAME: usize = 300;
 const MAX_REQUEST_ID: usize = 300;
 
-/// What one line tells. `None` is what was never known, as in a request that no route took.
+/// The content of one line. `None` means unknown, as the route of a request that matches none.
 #[derive(Debug, Clone)]
 pub struct Record<'a> {
     /// When the request's head was complete.
@@ -49,37 +50,37 @@ pub struct Record<'a> {
     pub route: Option<&'a str>,
     /// The client's address.
     pub client_address: IpAddr,
-    /// The method; `None` for a request that was never read.
+    /// The method; `None` for a request that could not be parsed.
     pub method: Option<&'a str>,
-    /// Host, as it was sent.
+    /// Host, as the client sent it.
     pub host: Option<&'a str>,
-    /// The path; from `?` on nothing is written.
+    /// The path; the query string from `?` on is not written.
     pub path: Option<&'a str>,
-    /// The version the client spoke.
+    /// The HTTP version of the client.
     pub protocol: Version,
-    /// The status sent; 0 when an HTTP/2 stream was reset, or its connection ended, instead.
+    /// The status of the response; 0 if an HTTP/2 stream was reset, or its connection closed, instead.
     pub status: u16,
     /// The response flag; empty for none.
     pub flag: &'a str,
-    /// The exact reason behind the flag; empty for none.
+    /// The reason of the flag; empty for none.
     pub reason: &'a str,
-    /// The numbers behind the reason; written only when there are any.
+    /// Details of the reason; written only if there are any.
     pub detail: Option<&'a str>,
-    /// The reason for which `mode: report` would have refused it; empty for none, and then not written.
+    /// The reason of a rejection that `mode: report` did not enforce; empty for none, and then not written.
     pub would_deny: &'a str,
-    /// The rule that refused it, or would have; written only when there is one.
+    /// The rule that rejected the request, or would have; written only if there is one.
     pub rule: Option<&'a str>,
     /// The upstream's name.
     pub upstream: Option<&'a str>,
-    /// The endpoint of the last try.
+    /// The endpoint of the last attempt.
     pub endpoint: Option<&'a str>,
-    /// Tries.
+    /// The number of attempts.
     pub attempts: u32,
     /// Bytes of the request body.
     pub bytes_in: u64,
     /// Bytes of the response body.
     pub bytes_out: u64,
-    /// From the head to the last byte of the answer.
+    /// From the head to the last byte of the response.
     pub duration: Duration,
 }
 
@@ -101,7 +102,7 @@ impl Record<'_> {
     }
 }
 
-/// Writes one line in the configured form behind `out`.
+/// Appends one line in the configured format to `out`.
 pub fn write(format: AccessLogFormat, record: &Record<'_>, out: &mut Vec<u8>) {
     match format {
         AccessLogFormat::Json => write_json(record, out),

@@ -1,4 +1,4 @@
-//! `samplePercent`: an even share of the requests, without a random number.
+//! `samplePercent`: an even share of the requests, without random numbers.
 
 use std::cell::Cell;
 
@@ -6,11 +6,12 @@ use outrigger_config::model::Percent;
 
 const WHOLE: u32 = 1_000_000;
 
-/// Takes its share of a worker's requests, spread evenly: 25 % is every fourth, beginning with the first.
+/// Selects a share of a worker's requests, spread evenly: 25 % is every fourth, beginning with the
+/// first.
 #[derive(Debug)]
 pub struct Sampler {
     share: u32,
-    /// What is owed so far, in parts of [`WHOLE`]; always less than one line once asked.
+    /// The accumulated share, in parts of [`WHOLE`]; less than one line after each call.
     owed: Cell<u32>,
 }
 

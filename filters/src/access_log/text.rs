@@ -1,4 +1,5 @@
-//! One line for people: the fields that they look for first, then `name=value`; what is not one plain word is quoted.
+//! One line for people: the most important fields first, then `name=value`; a value that is not one
+//! plain word is quoted.
 
 use super::{
     Record,
@@ -8,7 +9,7 @@ use super::{
     time::push_rfc3339,
 };
 
-/// Writes one line of text behind `out`. What was never known is `-`, and what is empty is left out.
+/// Appends one line of text to `out`. An unknown value is `-`, and an empty one is omitted.
 pub fn write_text(record: &Record<'_>, out: &mut Vec<u8>) {
     fields::each(record, &mut First { out, begun: false });
     fields::each(record, &mut Named { out });
@@ -65,7 +66,7 @@ fn push_value(out: &mut Vec<u8>, value: Value<'_>) {
     }
 }
 
-/// Bare when it can be nothing but one word, else quoted and escaped.
+/// Writes a plain word unchanged, everything else quoted and escaped.
 fn push_word(out: &mut Vec<u8>, text: &str, max: usize) {
     let bare = |byte: u8| {
         byte.is_ascii_alphanumeric()

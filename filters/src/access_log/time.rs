@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Writes 24 characters; a time before 1970 is written as 1970, one after 9999 as it comes.
+/// Writes 24 characters; a time before 1970 is written as 1970, one after 9999 with more digits.
 pub(super) fn push_rfc3339(out: &mut Vec<u8>, time: SystemTime) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs();
@@ -24,8 +24,8 @@ pub(super) fn push_rfc3339(out: &mut Vec<u8>, time: SystemTime) {
     out.push(b'Z');
 }
 
-/// Year, month and day of a day since 1970-01-01: Howard Hinnant's `civil_from_days`, whose years begin in March so
-/// that the leap day comes last.
+/// Year, month and day of a day since 1970-01-01: Howard Hinnant's `civil_from_days`, whose years
+/// begin in March so that the leap day is the last day.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;

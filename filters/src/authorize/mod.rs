@@ -1,11 +1,12 @@
-//! `authorize` of a route: what a client that is known may do.
+//! `authorize` of a route: what an authenticated client may do.
 //!
-//! Deny beats allow, in whatever order they stand; with any allow rule, a request that none takes is denied. The keys
-//! of `when` must all hold, of a list one item, of scopes all. A rule without `when` takes every request. Claims and
-//! scopes are those of verified tokens, names those of a verified certificate: what was not verified does not exist
-//! here.
+//! Deny rules override allow rules, independent of their order. If a route has allow rules, a
+//! request that matches none of them is denied. All keys of `when` must match; of a list one item
+//! must match, of scopes all. A rule without `when` matches every request. Claims and scopes are
+//! those of verified tokens, names those of a verified certificate: unverified ones are never
+//! considered.
 //!
-//! A denied request gets 403 and never learns which rule it was.
+//! A denied request gets 403; the response does not name the rule.
 
 mod san;
 mod step;
@@ -31,26 +32,26 @@ pub struct Rules {
     allow: Vec<Rule>,
 }
 
-/// Who asks for what.
+/// What the rules see of a request.
 pub struct Subject<'a> {
     /// The method.
     pub method: &'a Method,
-    /// What the verified tokens claim.
+    /// The claims of the verified tokens.
     pub claims: &'a dyn Claims,
-    /// Who the client is by its verified certificate.
+    /// The client's identity, from its verified certificate.
     pub identity: Option<&'a Identity>,
     /// The client's address.
     pub address: IpAddr,
 }
 
-/// Whether a request goes on.
+/// The result of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision<'a> {
-    /// It does.
+    /// The request continues.
     Allow,
-    /// It does not.
+    /// The request is rejected.
     Deny {
-        /// The deny rule that took it, when one did.
+        /// The deny rule that matched, if one did.
         rule: Option<&'a Arc<str>>,
         /// One of `authorize.…`.
         reason: Reason,

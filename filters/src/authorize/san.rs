@@ -1,10 +1,11 @@
-//! Names of certificates against patterns: whole segments, from one end to the other.
+//! Matches the names of certificates against patterns, segment by segment, over the whole name.
 //!
-//! A pattern with `:` or `/` is for URIs, in segments between slashes, byte by byte (RFC 3986 section 6.2.1: a SPIFFE ID
-//! has one form). Any other is for DNS names, in labels, without regard to case. `*` is one segment that is not
-//! empty, `**` any number of segments, none included; within a segment a star is a star. So
-//! `spiffe://prod/ns/*/sa/api` takes no deeper path, and `spiffe://prod/**` no other trust domain. `**` alone takes every
-//! name.
+//! A pattern with `:` or `/` is for URIs: segments between slashes, compared byte by byte (RFC 3986
+//! section 6.2.1: a SPIFFE ID has one form). Any other pattern is for DNS names: labels, compared
+//! without regard to case. `*` matches exactly one segment that is not empty, `**` any number of
+//! segments, including none; a star within a segment is an ordinary character. So
+//! `spiffe://prod/ns/*/sa/api` matches no deeper path, and `spiffe://prod/**` no other trust
+//! domain. `**` alone matches every name.
 
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl SanRule {
         }
     }
 
-    /// Of several `**` only the last that was met is ever tried again, so the time is bounded by the product of the lengths.
+    /// Only the last `**` is ever retried, so the time is bounded by the product of the lengths.
     fn matches(&self, name: &str) -> bool {
         let mut rest = Some(name); // `None` behind the last segment
         let mut at = 0;
@@ -81,9 +82,9 @@ impl SanRule {
                 }
                 (None, None) => return true,
                 (None, Some(_)) => {}
-                (Some(_), None) => return false, // another try would only have less of the name
+                (Some(_), None) => return false, // a retry would only leave less of the name
             }
-            // The last `**` takes one segment more.
+            // Retry: the last `**` takes one more segment.
             let Some((back, Some(text))) = retry else {
                 return false;
             };

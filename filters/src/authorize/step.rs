@@ -9,7 +9,7 @@ use crate::{
     step::{Step, Verdict},
 };
 
-/// Refuses what the rules of a route deny.
+/// Rejects what the rules of a route deny.
 #[derive(Debug)]
 pub struct AuthorizeStep {
     rules: Rules,
@@ -26,7 +26,7 @@ impl AuthorizeStep {
     }
 
     /// # Errors
-    /// The rules deny it, and they are not only tried out.
+    /// The rules deny the request, and the mode is not `report`.
     fn admit(&self, request: &Request) -> Result<(), Error> {
         let context = &request.context;
         let subject = Subject {

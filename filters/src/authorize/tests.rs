@@ -7,7 +7,7 @@ use tower::service_fn;
 
 use super::*;
 use crate::{
-    claims::tests::{Told, exact, path},
+    claims::tests::{TestClaims, exact, path},
     error::Error,
     service::{Body, BoxService, Request},
     step::{Step, Steps},
@@ -41,7 +41,7 @@ fn decide(
     };
     let subject = Subject {
         method: &method.parse().unwrap(),
-        claims: &Told(claims),
+        claims: &TestClaims(claims),
         identity: (!san.is_empty()).then_some(&identity),
         address: address.parse().unwrap(),
     };
@@ -193,7 +193,7 @@ fn without_an_allow_rule_what_is_not_denied_is_allowed() {
 }
 
 #[test]
-fn a_deny_rule_with_scopes_denies_only_whoever_has_them_all() {
+fn a_deny_rule_with_scopes_denies_only_clients_with_all_of_them() {
     let rules = rules(vec![rule("both", RuleAction::Deny, |rule| {
         rule.scopes = vec!["a".into(), "b".into()]
     })]);
@@ -255,7 +255,7 @@ async fn through(mode: Mode, request: Request) -> Result<Response<Body>, Error> 
 
 fn with(claims: serde_json::Value) -> Request {
     let request: Request = http::Request::new(Body::Empty).into();
-    request.context.claim(Told(claims));
+    request.context.claim(TestClaims(claims));
     request
 }
 
@@ -285,7 +285,7 @@ async fn what_is_denied_never_reaches_the_next_step() {
 #[tokio::test]
 async fn the_tokens_of_a_request_count_together() {
     let request = with(json!({"groups": "sre"}));
-    request.context.claim(Told(json!({"scope": "write"})));
+    request.context.claim(TestClaims(json!({"scope": "write"})));
     assert!(through(Mode::Enforce, request).await.is_ok());
 }
 

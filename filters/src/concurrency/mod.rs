@@ -1,8 +1,9 @@
 //! `concurrency`: at most so many requests of a route at once, and a short queue in front.
 //!
-//! A [`Gate`] is shared by all workers. Its semaphore is fair: a permit that becomes free belongs to the request that waits
-//! longest, on whatever worker, and a request that arrives later does not overtake it. A permit is held until the last byte of
-//! the response came from the upstream.
+//! A [`Gate`] is shared by all workers. A request that enters or leaves while no other waits
+//! changes one atomic. A lock is held for a few instructions when a permit is handed to a waiting
+//! request; only that request is woken, in order of arrival, on whatever worker it is. A permit is
+//! kept until the last byte of the response arrived from the upstream.
 //!
 //! # Errors
 //!
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(
             gate.wait().await.unwrap_err(),
             Full,
-            "nobody waits without a queue"
+            "no request waits without a queue"
         );
         drop(first);
         assert!(gate.enter().is_some());

@@ -1,5 +1,6 @@
-//! The step around [`Gate`]: a request that is let in has its place in the exchange, until its answer is whole or the
-//! exchange ends. Whoever hands the answer on gives the place back ([`goes_on`]), so that no future is wrapped for it.
+//! The step around [`Gate`]: an admitted request keeps its permit in the exchange, until its
+//! response is complete or the exchange ends. The code that forwards the response releases the
+//! permit ([`goes_on`]), so that no future is wrapped for it.
 
 use std::{rc::Rc, sync::Arc};
 

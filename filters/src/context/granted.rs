@@ -1,8 +1,8 @@
-//! What a service of `extAuth` hands on, until it is wanted.
+//! Headers from an `extAuth` service, kept until the request or response is written.
 
 use http::{HeaderName, HeaderValue};
 
-/// What a response that allows a request hands on.
+/// The headers of an `extAuth` response that allows a request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Granted {
     /// Fields of the request that the app gets.

@@ -1,4 +1,4 @@
-//! What the steps of one request tell each other, beside the request.
+//! State of one request that its steps share, besides the request itself.
 //!
 //! | field | written by | read by |
 //! |---|---|---|
@@ -18,15 +18,15 @@
 //! | `deadline` | edge, from `grpc-timeout` | edge |
 //! | `held` | concurrency | edge, which gives it back |
 //! | `hash_key` | forward | balancing |
-//! | `timed_out` | timeout, forward | what is learnt about the endpoint |
+//! | `timed_out` | timeout, forward | outlier detection and load reports of the endpoint |
 //! | `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
 //! | `stalled` | the client's side | response body |
 //! | `body_wanted` | request body | the client's side, for 100-continue |
-//! | `upload` | forward, when the answer begins before the request ends | the answer's body, the client's side |
+//! | `upload` | forward, when the response begins before the request ends | the response's body, the client's side |
 //!
-//! It stands in a field of [`crate::service::Request`]: an extension of `http::Request` would cost every request a map of
-//! its own, and asks for `Send + Sync`, which nothing here needs.
+//! The context is a field of [`crate::service::Request`]: an extension of `http::Request` would
+//! allocate a map for every request, and requires `Send + Sync`, which nothing here needs.
 
 mod granted;
 pub mod id;
@@ -63,31 +63,33 @@ pub use granted::Granted;
 pub use id::RequestId;
 use progress::Progress;
 
-/// A moment on the clock that only goes forward.
+/// A point in time on the monotonic clock.
 pub type Moment = Instant;
 
-/// A share of the [`Exchange`].
+/// A reference to the [`Exchange`].
 pub type Context = Rc<Exchange>;
 
-/// One request and its response, from the last byte of the head to the last byte of the answer.
+/// One request and its response, from the last byte of the head to the last byte of the response.
 pub struct Exchange {
     /// When the head was complete.
     pub started: Instant,
-    /// Who the client is by its verified certificate; the same for all requests of a connection.
+    /// The client's identity, from its verified certificate; the same for all requests of a
+    /// connection.
     pub identity: Option<Arc<Identity>>,
     /// The client's address: the peer, or the rightmost untrusted entry of X-Forwarded-For.
     pub client_address: Cell<IpAddr>,
-    /// What the client speaks, to the proxy or to the trusted peer in front of it.
+    /// The scheme that the client uses, towards the proxy or towards the trusted peer in front of
+    /// it.
     pub scheme: Cell<Scheme>,
-    /// The request id sent to the app and shown to the client in our own answers.
+    /// The request id, sent to the app and to the client in the proxy's own responses.
     pub request_id: OnceCell<RequestId>,
-    /// What the proxy says about the request, until it stands among the headers.
+    /// Headers that the proxy adds to the request, until they are inserted.
     pub own: RefCell<Option<Own>>,
-    /// What the request's hop-by-hop fields asked for.
+    /// What the request's hop-by-hop fields contained.
     pub hop: OnceCell<Hop>,
     /// The request is a gRPC call.
     pub is_grpc: Cell<bool>,
-    /// The client expects something before it sends its body.
+    /// The client sent `Expect: 100-continue` and waits before it sends its body.
     pub expects: Cell<bool>,
     /// The chosen route.
     pub route: OnceCell<RouteId>,
@@ -95,38 +97,38 @@ pub struct Exchange {
     pub prefix_len: Cell<Option<usize>>,
     /// The chosen upstream.
     pub upstream: Cell<Option<UpstreamId>>,
-    /// The endpoint of the last try, as the log shows it.
+    /// The endpoint of the last attempt, as the log shows it.
     pub endpoint: RefCell<Option<Arc<str>>>,
-    /// Tries so far.
+    /// Attempts so far.
     pub attempts: Cell<u32>,
-    /// For everything that waits in the request's task.
+    /// The timer for everything that waits in the request's task.
     pub alarm: RefCell<Alarm>,
-    /// When a gRPC client does not want the answer any more.
+    /// The deadline of a gRPC call, after which the client does not need the response.
     pub deadline: Cell<Option<Instant>>,
     held: Cell<Option<Permit>>,
-    /// What the request hashes to, where its upstream goes by that.
+    /// The hash of the request, where its upstream balances by one.
     pub hash_key: Cell<Option<u64>>,
-    /// A timeout ended the try that is on its way, before its answer.
+    /// A timeout ended the current attempt before its response.
     pub timed_out: Cell<bool>,
-    /// When its bodies moved.
+    /// When its bodies last made progress.
     pub progress: Progress,
     request_complete: Cell<Option<Instant>>,
     awaits_complete: Cell<Option<Waker>>,
-    /// Why the request body was given up; it is the answer to whatever failed because of it.
+    /// Why reading the request body failed; everything that fails because of it reports this error.
     pub body_failure: RefCell<Option<Error>>,
-    /// Why the exchange did not end with the plain response of the upstream.
+    /// Why the exchange did not end with an unchanged response of the upstream.
     pub reason: Cell<Option<Reason>>,
-    /// What only few requests need; made when it is first needed.
+    /// State that only few requests need; created on first use.
     access: OnceCell<Box<Access>>,
     /// Bytes of the request body so far.
     pub bytes_in: Cell<u64>,
     /// Bytes of the response body so far.
     pub bytes_out: Cell<u64>,
-    /// The client takes nothing of the answer, and the stream is given up.
+    /// The client stopped reading the response, and the stream was aborted.
     pub stalled: Cell<bool>,
-    /// The request body was asked for.
+    /// The upstream side has requested the body.
     body_wanted: Cell<bool>,
-    /// What is still to be sent of a request whose answer has begun.
+    /// The rest of a request whose response has already begun.
     upload: RefCell<Option<Upload>>,
 }
 
@@ -136,7 +138,7 @@ pub type Upload = Pin<Box<dyn Future<Output = ()>>>;
 /// What authentication and authorization found out, and what is to be told of a request that failed.
 #[derive(Default)]
 struct Access {
-    /// Where it is not the time of the clock.
+    /// Only set if it is not the time of the clock.
     time: OnceCell<SystemTime>,
     memo: Memo,
     tokens: RefCell<Tokens>,
@@ -148,7 +150,7 @@ struct Access {
 }
 
 impl Exchange {
-    /// An exchange at its first step, from the peer.
+    /// A new exchange with this peer.
     pub fn begin(
         started: Instant,
         peer: IpAddr,
@@ -195,7 +197,7 @@ impl Exchange {
         set.copied().unwrap_or_else(SystemTime::now)
     }
 
-    /// Sets the wall clock for this exchange, once: an evaluation is for a time of its own.
+    /// Sets the wall clock for this exchange, once: an evaluation has a time of its own.
     pub fn set_wall_time(&self, time: SystemTime) {
         let _ = self.access().time.set(time);
     }
@@ -210,18 +212,19 @@ impl Exchange {
         }
     }
 
-    /// Whether the last byte of the request has come.
+    /// Whether the last byte of the request has arrived.
     pub fn is_request_complete(&self) -> bool {
         self.request_complete.get().is_some()
     }
 
-    /// When the last byte of the request came, if it has.
+    /// When the last byte of the request arrived, if it has.
     pub fn request_complete(&self) -> Option<Instant> {
         self.request_complete.get()
     }
 
-    /// When the last byte of the request came. Until then the task is woken at that moment: towards HTTP/2 the body
-    /// is read by a task of the upstream connection, and the one that waits for the answer would not hear of it.
+    /// When the last byte of the request arrived. Until then the task is woken at that moment:
+    /// towards HTTP/2 the body is read by a task of the upstream connection, so the task that waits
+    /// for the response would not notice it.
     pub fn poll_complete(&self, cx: &TaskContext<'_>) -> Option<Instant> {
         let complete = self.request_complete.get();
         if complete.is_none() {
@@ -235,23 +238,25 @@ impl Exchange {
         self.alarm.borrow_mut().poll(deadline, cx)
     }
 
-    /// The upstream's side asks for the request body.
+    /// Records that the upstream side needs the request body.
     pub fn want_body(&self) {
         self.body_wanted.set(true);
     }
 
-    /// Whether the request body was asked for: a client that waits for that can be told to go on.
+    /// Whether the upstream side needs the request body: then a client that waits for it gets `100
+    /// Continue`.
     pub fn is_body_wanted(&self) -> bool {
         self.body_wanted.get()
     }
 
-    /// Leaves the rest of the request to what polls the answer.
+    /// Stores the rest of the request, to be sent by what polls the response.
     pub fn leave_upload(&self, upload: Upload) {
         *self.upload.borrow_mut() = Some(upload);
     }
 
-    /// Sends what can be sent of the rest of the request. Called by everything that is polled while the answer is under way,
-    /// also while the client takes none of it: the endpoint may wait for the request to go on.
+    /// Sends what can be sent of the rest of the request. Called by everything that is polled while
+    /// the response is in flight, also while the client reads none of it: the endpoint may wait for
+    /// more of the request.
     pub fn poll_upload(&self, cx: &mut TaskContext<'_>) {
         let Ok(mut upload) = self.upload.try_borrow_mut() else {
             return;
@@ -264,7 +269,7 @@ impl Exchange {
         }
     }
 
-    /// Takes the rest of the request away from those who poll the answer.
+    /// Removes the rest of the request from the exchange.
     pub fn take_upload(&self) -> Option<Upload> {
         self.upload
             .try_borrow_mut()
@@ -272,17 +277,17 @@ impl Exchange {
             .and_then(|mut upload| upload.take())
     }
 
-    /// Keeps a place until it is released, or the exchange ends.
+    /// Keeps a permit until it is released, or the exchange ends.
     pub fn hold(&self, permit: Permit) {
         self.held.set(Some(permit));
     }
 
-    /// Gives up the place that it has.
+    /// Releases the permit, if there is one.
     pub fn release(&self) {
         self.held.take();
     }
 
-    /// Puts what the proxy says about the request among its headers, once.
+    /// Inserts the proxy's own request headers, once.
     pub fn insert_own(&self, headers: &mut HeaderMap) {
         if let Some(own) = self.own.take() {
             own.insert(headers);
@@ -294,7 +299,7 @@ impl Exchange {
         self.reason.get().map_or(Flag::None, Reason::flag)
     }
 
-    /// Records why the exchange did not end well; the first reason stays.
+    /// Records why the exchange failed; the first reason is kept.
     pub fn blame(&self, reason: Reason) {
         if self.reason.get().is_none() {
             self.reason.set(Some(reason));
@@ -310,7 +315,7 @@ impl Exchange {
         self.blame(error.reason());
     }
 
-    /// What is behind the reason, where that is known.
+    /// Details of the reason, if there are any.
     pub fn detail(&self) -> Option<&str> {
         self.access.get()?.detail.get().map(|detail| &**detail)
     }
@@ -319,12 +324,12 @@ impl Exchange {
         self.access.get_or_init(Box::default)
     }
 
-    /// What was found out about the tokens of this request, so that each is verified once.
+    /// The verification results of this request's tokens, so that each token is verified once.
     pub fn memo(&self) -> &Memo {
         &self.access().memo
     }
 
-    /// The request was let in with these tokens.
+    /// Records the tokens that authenticated the request.
     pub fn let_in(&self, tokens: Tokens) {
         let access = self.access();
         let token = |token: &Arc<VerifiedToken>| Arc::clone(token) as Arc<dyn Claims>;
@@ -335,7 +340,7 @@ impl Exchange {
         *access.tokens.borrow_mut() = tokens;
     }
 
-    /// The tokens that the request was let in with.
+    /// Takes the tokens that authenticated the request.
     pub fn take_tokens(&self) -> Tokens {
         self.access
             .get()
@@ -343,7 +348,7 @@ impl Exchange {
             .unwrap_or_default()
     }
 
-    /// What the app is to read under this name of `claimHeaders`, of the first token that has it.
+    /// The value for the app under this name of `claimHeaders`, from the first token that has it.
     pub fn claim_header(&self, name: &HeaderName) -> Option<HeaderValue> {
         let tokens = self.access.get()?.tokens.borrow();
         let mut fields = tokens.iter().flat_map(|granted| granted.token.headers());
@@ -357,14 +362,14 @@ impl Exchange {
         self.access().claims.borrow_mut().push(Arc::new(claims));
     }
 
-    /// The service of `extAuth` let the request go on, and handed this on.
+    /// Records that the `extAuth` service allowed the request, with these headers.
     pub fn grant(&self, granted: Granted) {
         if granted != Granted::default() {
             *self.access().granted.borrow_mut() = granted;
         }
     }
 
-    /// Takes the fields that the service of `extAuth` said for the app.
+    /// Takes the headers that the `extAuth` service sent for the app.
     pub fn take_for_app(&self) -> Vec<(HeaderName, HeaderValue)> {
         let Some(access) = self.access.get() else {
             return Vec::new();
@@ -372,7 +377,7 @@ impl Exchange {
         std::mem::take(&mut access.granted.borrow_mut().for_app)
     }
 
-    /// Takes the cookies that the service of `extAuth` said for the client.
+    /// Takes the cookies that the `extAuth` service sent for the client.
     pub fn take_cookies(&self) -> Vec<HeaderValue> {
         let Some(access) = self.access.get() else {
             return Vec::new();
@@ -380,12 +385,12 @@ impl Exchange {
         std::mem::take(&mut access.granted.borrow_mut().cookies)
     }
 
-    /// Records a refusal that `mode: report` does not carry out, by the reason that it would have had.
+    /// Records a rejection that `mode: report` does not enforce.
     pub fn would_deny(&self, reason: Reason) {
         self.access().would_deny.borrow_mut().push(reason);
     }
 
-    /// Takes the refusals that were not carried out.
+    /// Takes the rejections that were not enforced.
     pub fn would_denies(&self) -> Vec<Reason> {
         self.access
             .get()
@@ -393,17 +398,18 @@ impl Exchange {
             .unwrap_or_default()
     }
 
-    /// This rule or limit refused, or would have.
+    /// Records the rule or limit that rejected the request, or would have.
     pub fn refused_by(&self, rule: &Arc<str>) {
         let _ = self.access().rule.set(Arc::clone(rule));
     }
 
-    /// The rule or limit that refused, or would have.
+    /// The rule or limit that rejected the request, or would have.
     pub fn rule(&self) -> Option<&str> {
         self.access.get()?.rule.get().map(|rule| &**rule)
     }
 
-    /// Lets `read` see the issuer and the first value of a claim, of the first token that has it.
+    /// Calls `read` with the issuer and the first value of a claim, from the first token that has
+    /// it.
     pub fn with_claim<R>(
         &self,
         claim: &ClaimPath,
@@ -430,7 +436,7 @@ impl Exchange {
     }
 }
 
-/// All tokens that the request was let in with, together: a claim is there when one of them has it.
+/// All tokens that authenticated the request, combined: a claim is present if one of them has it.
 impl Claims for Exchange {
     fn has(&self, claim: &ClaimPath) -> bool {
         self.any_token(|token| token.has(claim))

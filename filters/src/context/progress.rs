@@ -1,8 +1,9 @@
-//! When an exchange last moved, for the timeouts of its two bodies.
+//! When an exchange last made progress, for the timeouts of its two bodies.
 //!
-//! Until the response head is there, only the request can move, and its own timeout bounds its silence. From then on the
-//! exchange is idle when neither body moves. The response body watches that, since it is polled or the client takes
-//! nothing, which has a timeout of its own. After the end of the response only the rest of the request is left.
+//! Until the response head arrives, only the request can make progress, and its own timeout limits
+//! how long it may be idle. From then on the exchange is idle when neither body makes progress. The
+//! response body watches that, because either it is polled or the client reads nothing, which has a
+//! timeout of its own. After the end of the response only the rest of the request is left.
 
 use std::{
     cell::Cell,
@@ -11,18 +12,18 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How far the response is.
+/// The state of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Response {
-    /// Its head is not there.
+    /// The head has not arrived.
     Awaited,
-    /// Its head is there, its last byte is not.
+    /// The head has arrived, the last byte has not.
     Begun,
-    /// It was sent to its end, or given up.
+    /// The response was sent completely, or aborted.
     Ended,
 }
 
-/// See above.
+/// See the module.
 pub struct Progress {
     response: Cell<Response>,
     moved: Cell<Instant>,
@@ -38,17 +39,17 @@ impl Progress {
         }
     }
 
-    /// How far the response is.
+    /// The state of the response.
     pub fn response(&self) -> Response {
         self.response.get()
     }
 
-    /// The response head is there.
+    /// Records that the response head has arrived.
     pub fn begin_response(&self) {
         self.response.set(Response::Begun);
     }
 
-    /// Nothing follows of the response. Wakes the task that waits for more of the request.
+    /// Records the end of the response, and wakes the task that waits for more of the request.
     pub fn end_response(&self, now: Instant) {
         self.response.set(Response::Ended);
         self.moved.set(now);
@@ -67,12 +68,12 @@ impl Progress {
             .set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
     }
 
-    /// One of the bodies moved.
+    /// Records progress of one of the bodies.
     pub fn move_at(&self, now: Instant) {
         self.moved.set(now);
     }
 
-    /// When one of the bodies last moved. Before the response head it is not kept.
+    /// When one of the bodies last made progress. It is not tracked before the response head.
     pub fn moved(&self) -> Instant {
         self.moved.get()
     }

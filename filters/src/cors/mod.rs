@@ -1,24 +1,26 @@
-//! `cors` of a route: which pages of other origins may read its answers (WHATWG Fetch, "CORS protocol").
+//! `cors` of a route: which pages of other origins may read its responses (WHATWG Fetch, "CORS protocol").
 //!
-//! A preflight is answered here and never reaches authentication, which it could not pass: browsers send it without
-//! credentials. Every other request goes its way, whatever its origin; CORS guards answers, not requests. What the app
-//! says about it is replaced: two policies on one answer are none, as browsers take neither.
+//! Preflights are answered here, before authentication, which they could not pass: browsers send
+//! them without credentials. All other requests continue, whatever their origin; CORS protects
+//! responses, not requests. CORS headers from the app are replaced: browsers reject a response with
+//! two policies.
 //!
-//! An answer that depends on the origin says so in `Vary`, also to requests without one, or a cache would hand one origin's
-//! answer to another. `*` never comes with credentials. The origin `null` (a sandboxed frame, a local file) is nobody's, so
-//! only `*` takes it.
+//! A response that depends on the origin has `Vary: Origin`, also for requests without an origin;
+//! otherwise a cache could serve one origin's response to another. `*` is never combined with
+//! credentials. The origin `null` (a sandboxed frame, a local file) identifies no site, so only `*`
+//! matches it.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use outrigger_config::model::{self, OriginMatch};
 
 use crate::service::Body;
 
-/// What a preflight's answer depends on.
+/// The request headers that the response to a preflight depends on.
 const PREFLIGHT_VARY: HeaderValue = HeaderValue::from_static(
     "origin, access-control-request-method, access-control-request-headers",
 );
 
-/// The method that a preflight asks for; `None` for every other request.
+/// The method that a preflight announces; `None` for every other request.
 pub fn preflight(head: &Parts) -> Option<Method> {
     if head.method != Method::OPTIONS || !head.headers.contains_key(header::ORIGIN) {
         return None;
@@ -27,13 +29,13 @@ pub fn preflight(head: &Parts) -> Option<Method> {
     Method::from_bytes(asked.as_bytes()).ok()
 }
 
-/// The one value of a field.
+/// The value of a field that occurs once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The policy of one route, its lists written out.
+/// The policy of one route, with its lists joined for the headers.
 #[derive(Debug, Clone)]
 pub struct Policy {
     origins: Vec<OriginMatch>,
@@ -45,7 +47,7 @@ pub struct Policy {
     max_age: Option<HeaderValue>,
 }
 
-/// What an answer says about who may read it; made from the request, written when the answer is there.
+/// The CORS headers of a response; computed from the request, written when the response arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     origin: Option<HeaderValue>,
@@ -55,7 +57,7 @@ pub struct Grant {
 }
 
 impl Policy {
-    /// The accepted policy.
+    /// Compiles the accepted policy.
     pub fn new(accepted: &model::Cors) -> Self {
         Self {
             any_origin: accepted.allow_origins.contains(&OriginMatch::Any),
@@ -68,7 +70,7 @@ impl Policy {
         }
     }
 
-    /// Who may read the answer to a request with these fields.
+    /// The CORS headers of the response to a request with these headers.
     pub fn grant(&self, headers: &HeaderMap) -> Grant {
         let origin = only(headers, &header::ORIGIN).and_then(|origin| self.allowed(origin));
         Grant {
@@ -79,7 +81,7 @@ impl Policy {
         }
     }
 
-    /// What `Access-Control-Allow-Origin` says to this origin.
+    /// The value of `Access-Control-Allow-Origin` for this origin, if it is allowed.
     fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         if self.any_origin {
             return Some(HeaderValue::from_static("*"));
@@ -91,7 +93,8 @@ impl Policy {
             .then(|| origin.clone())
     }
 
-    /// The answer to a preflight. To an origin that may not read anything it says nothing, and the browser stops there.
+    /// The response to a preflight. For an origin that is not allowed it has no CORS headers, so
+    /// the browser does not send the request.
     pub fn answer(&self, head: &Parts) -> Response<Body> {
         let mut response = Response::new(Body::Empty);
         *response.status_mut() = model::Cors::PREFLIGHT_STATUS;
@@ -128,7 +131,7 @@ impl Policy {
 }
 
 impl Grant {
-    /// Writes it over whatever the answer said before.
+    /// Writes the headers, and replaces those of the response.
     pub fn write(self, headers: &mut HeaderMap) {
         let credentials = self.credentials.then(|| HeaderValue::from_static("true"));
         for (name, value) in [
@@ -173,7 +176,7 @@ fn matches(allowed: &OriginMatch, origin: &str) -> bool {
     }
 }
 
-/// A label, so that nothing can hide in place of the star: `https://evil.example#.shop.example`.
+/// Only a DNS label may match the star; otherwise `https://evil.example#.shop.example` would match.
 fn is_label(label: &str) -> bool {
     !label.is_empty()
         && label
@@ -189,7 +192,7 @@ fn list<'a>(items: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
         .filter(|value| !value.is_empty())
 }
 
-/// Whether a value that is handed back holds names and commas alone.
+/// Whether a value that is sent back consists of names and commas alone.
 fn is_token_list(value: &HeaderValue) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let mut items = value

@@ -32,7 +32,7 @@ fn fields(headers: &HeaderMap) -> Vec<String> {
     all
 }
 
-/// The fields of an answer that said `before`, to a request from `origin`.
+/// The fields of a response that said `before`, to a request from `origin`.
 fn granted(
     cors: &Cors,
     origin: Option<&str>,
@@ -146,7 +146,7 @@ fn origins_are_taken_whole_and_byte_by_byte() {
     assert_eq!(
         policy.grant(&two.headers).origin,
         None,
-        "nobody knows which of the two asks"
+        "the origin is ambiguous"
     );
 }
 
@@ -199,7 +199,7 @@ fn what_the_app_says_is_replaced_and_its_vary_stays() {
 }
 
 #[test]
-fn any_origin_is_a_star_for_everybody_and_never_with_credentials() {
+fn any_origin_is_a_star_and_never_with_credentials() {
     let cors = Cors::new(vec![OriginMatch::Any]);
     for origin in ["https://anything.test", "null"] {
         assert_eq!(
@@ -215,11 +215,11 @@ fn any_origin_is_a_star_for_everybody_and_never_with_credentials() {
     assert_eq!(
         granted(&cors, None, &[]),
         Vec::<String>::new(),
-        "the answer is the same for everybody"
+        "the response is the same for every origin"
     );
 }
 
-/// The whole answer: that of the policy, then who may read it.
+/// The whole response: that of the policy, then who may read it.
 fn preflighted(cors: &Cors, request: &[(&str, &str)]) -> (u16, Vec<String>) {
     let (policy, head) = (Policy::new(cors), head("OPTIONS", request));
     let mut response = policy.answer(&head);
@@ -297,9 +297,9 @@ fn what_is_handed_back_are_names_and_nothing_else() {
             ("access-control-request-method", "PUT"),
             ("access-control-request-headers", asked),
         ];
-        let told = preflighted(&cors, &asks)
+        let methods = preflighted(&cors, &asks)
             .1
             .contains(&format!("access-control-allow-headers: {asked}"));
-        assert_eq!(told, expected, "{asked}");
+        assert_eq!(methods, expected, "{asked}");
     }
 }

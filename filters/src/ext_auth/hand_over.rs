@@ -1,8 +1,9 @@
-//! What the app gets of the service's answer.
+//! Headers from the `extAuth` response for the app.
 //!
-//! An app that believes a field cannot know which route a request took. So what a client sends under a name of any route's
-//! `responseHeaders` is taken away on every inbound route, also where the service was not asked or gave no answer. Credentials
-//! (`authorization`, `cookie`) are the exception: they are taken away only where the route's own service may replace them.
+//! An app that trusts a header cannot know which route a request took. So a client's header with a
+//! name from any route's `responseHeaders` is removed on every inbound route, also if the service
+//! was not called or did not respond. Credentials (`authorization`, `cookie`) are the exception:
+//! they are removed only where the route's own service may replace them.
 
 use http::{HeaderMap, HeaderName, header};
 use outrigger_config::model::{Config, Direction, Route};
@@ -13,19 +14,19 @@ use crate::{
     step::{Step, Verdict},
 };
 
-/// Takes away what a client must not send, and puts in what the service said.
+/// Removes headers that only the service may set, and inserts those that it sent.
 #[derive(Debug)]
 pub struct HandOverStep(Vec<HeaderName>);
 
 impl HandOverStep {
-    /// For a route; `None` where it has nothing to do.
+    /// The step for a route; `None` if the route does not need it.
     pub fn new(config: &Config, route: &Route) -> Option<Self> {
         let names = names(config, route);
         (!names.is_empty()).then(|| Self(names))
     }
 }
 
-/// What no client sends to the app on any inbound route.
+/// Header names that are removed from requests on every inbound route.
 pub fn owned(config: &Config) -> impl Iterator<Item = &HeaderName> {
     let inbound = config
         .routes
@@ -53,7 +54,7 @@ fn is_inbound(config: &Config, route: &Route) -> bool {
         .any(|id| config.listener(*id).direction == Direction::Inbound)
 }
 
-/// What no client of this route sends to the app.
+/// Header names that are removed from requests of this route.
 fn names(config: &Config, route: &Route) -> Vec<HeaderName> {
     let own = of_route(route).filter(|name| **name != header::SET_COOKIE);
     let others = owned(config).filter(|_| is_inbound(config, route));
@@ -63,7 +64,7 @@ fn names(config: &Config, route: &Route) -> Vec<HeaderName> {
     names
 }
 
-/// Takes away every field that has such a name, or one that reads like it.
+/// Removes every field with such a name, or one that differs only in `_` and `-`.
 fn strip(names: &[HeaderName], headers: &mut HeaderMap) {
     let is_one = |name: &HeaderName| {
         names

@@ -1,12 +1,14 @@
-//! `extAuth`: what a service that decides about requests is asked, which answers let a request go on, and what of its answer
-//! the app and the client see.
+//! `extAuth`: the request to an external authorization service, which responses allow a request,
+//! and which of their headers reach the app and the client.
 //!
-//! The question is a GET of the configured path. What the request is stands in the fields that other proxies use for it:
-//! `x-forwarded-method`, `x-forwarded-proto`, `x-forwarded-host`, `x-forwarded-uri`, beside the request's own
-//! `authorization` and what `requestHeaders` names. The path is the canonical one, which is also matched and sent on, and so
-//! is the host; the query string and the client's address are sent only where the route says so.
+//! The check is a GET of the configured path. It describes the request in the fields that other
+//! proxies use: `x-forwarded-method`, `x-forwarded-proto`, `x-forwarded-host`, `x-forwarded-uri`,
+//! besides the request's own `authorization` and the fields in `requestHeaders`. Path and host are
+//! the canonical ones, which are also matched and forwarded; the query string and the client's
+//! address are sent only if the route configures it.
 //!
-//! What a 2xx hands on goes to the app in place of the client's own fields of that name ([`HandOverStep`]).
+//! Headers of a 2xx replace the client's own headers of the same name towards the app
+//! ([`HandOverStep`]).
 
 mod hand_over;
 
@@ -23,7 +25,7 @@ use crate::{
 
 pub use hand_over::{HandOverStep, owned};
 
-/// An answer to the client may have a body of so many bytes; a longer one is no answer.
+/// The longest body of a denial in bytes; a longer one counts as a failure of the service.
 pub const MAX_BODY: usize = 64 * 1024;
 
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -33,12 +35,12 @@ const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Where the service is and which Host it is asked under, what it sees, and what of its answers is handed on.
+/// The target and Host of the service, what it sees, and which of its headers are forwarded.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// What is asked for there.
+    /// The target of the check.
     target: Uri,
-    /// Its Host.
+    /// The Host of the check.
     authority: HeaderValue,
     request_headers: Vec<HeaderName>,
     response_headers: Vec<HeaderName>,
@@ -47,7 +49,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// What a route's `extAuth` says.
+    /// Compiles the `extAuth` of a route.
     pub fn new(accepted: &ExtAuth) -> Self {
         let authority = HeaderValue::from_str(accepted.host());
         Self {
@@ -60,7 +62,7 @@ impl Service {
         }
     }
 
-    /// The question about a request.
+    /// The check for a request.
     pub fn question(&self, head: &Parts, exchange: &Exchange) -> Request<Body> {
         let mut question = Request::new(Body::Empty);
         *question.uri_mut() = self.target.clone();
@@ -73,7 +75,8 @@ impl Service {
             copy(&head.headers, name, headers);
         }
         for name in &self.request_headers {
-            // The client's own are gone: what may be sent under such a name is what its verified token says.
+            // The client's own fields were removed: a field of such a name contains what the
+            // verified token says.
             headers.extend(
                 exchange
                     .claim_header(name)
@@ -123,7 +126,7 @@ impl Service {
         }
     }
 
-    /// What an answer that lets the request go on hands on.
+    /// The headers of a response that allows the request.
     pub fn granted(&self, answer: &HeaderMap) -> Granted {
         let mut granted = Granted::default();
         for name in &self.response_headers {
@@ -138,7 +141,7 @@ impl Service {
         granted
     }
 
-    /// The service's answer as the client gets it: without what only the app would have been given.
+    /// The service's response for the client, without the headers that are for the app.
     pub fn denial(&self, mut answer: Response<Body>) -> Response<Body> {
         for name in self
             .response_headers
@@ -162,7 +165,7 @@ fn copy(from: &HeaderMap, name: &HeaderName, to: &mut HeaderMap) {
     }
 }
 
-/// Whether an answer with this status lets the request go on.
+/// Whether a response with this status allows the request.
 pub fn allows(status: StatusCode) -> bool {
     status.is_success()
 }

@@ -1,6 +1,6 @@
 //! `requestHeaders` and `responseHeaders`: remove, then set, then add.
 //!
-//! Which names may stand there is checked when the file is read; this step applies them as they are.
+//! The configuration check validates the names; this step applies them unchanged.
 
 mod step;
 
@@ -9,7 +9,7 @@ use outrigger_config::model::HeaderChanges;
 
 pub use step::RequestHeadersStep;
 
-/// Applies the changes; free when there are none.
+/// Applies the changes; costs nothing if there are none.
 pub fn apply(changes: &HeaderChanges, headers: &mut HeaderMap) {
     for name in &changes.remove {
         headers.remove(name);

@@ -20,7 +20,7 @@ impl RequestHeadersStep {
 
 impl Step for RequestHeadersStep {
     fn on_request(&self, request: &mut Request) -> Verdict {
-        request.context.insert_own(&mut request.head.headers); // a route may change these as well
+        request.context.insert_own(&mut request.head.headers); // insert them first: a route may change these as well
         super::apply(&self.0, &mut request.head.headers);
         Verdict::Pass
     }

@@ -1,8 +1,9 @@
-//! A second try beside one that takes long: when it is due, and whether it may be.
+//! Hedging: when a second attempt is due beside a slow one, and whether it is permitted.
 //!
-//! The few requests that take much longer than the rest mostly wait for one endpoint that is busy with something else;
-//! another one answers them sooner. The price is load, so there is a share of requests that is never exceeded, and
-//! each second try also spends the upstream's retry budget. One worker measures and decides for its own requests.
+//! The few requests that take much longer than the rest mostly wait for one endpoint that is busy
+//! with something else; another endpoint responds sooner. The cost is load, so hedged requests
+//! never exceed a configured share, and each second attempt also spends the upstream's retry
+//! budget. Each worker measures and decides for its own requests.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,31 +14,31 @@ use outrigger_config::model::{Hedge, HedgeAfter};
 
 use crate::recycle::line::Line;
 
-/// Before this many answers nobody knows what is slow.
+/// The fewest measured responses for a percentile.
 const ENOUGH: u32 = 100;
 
-/// Beyond this many, older answers begin to count less.
+/// After this many responses, older ones are weighted less.
 const MEMORY: u32 = 2048;
 
-/// A percentile is looked up again after this many answers.
+/// A percentile is computed again after this many responses.
 const STEP: u32 = 16;
 
-/// What one request costs, in the unit that requests earn.
+/// The cost of a second attempt, in the unit that requests earn.
 const SECOND_TRY: u64 = 1_000_000;
 
-/// Second tries that may be kept for a bad moment.
+/// The most second attempts that can be saved up for a burst.
 const RESERVE: u64 = 10 * SECOND_TRY;
 
-/// When second tries begin, for the requests of one route to one upstream on one worker.
+/// When second attempts start, for the requests of one route to one upstream on one worker.
 #[derive(Debug)]
 pub struct Hedging {
     after: HedgeAfter,
-    /// What each request earns.
+    /// Earned by each request.
     earns: u64,
     earned: Cell<u64>,
     times: RefCell<Times>,
     known: Cell<Option<Duration>>,
-    /// First tries that are under way.
+    /// First attempts in flight.
     pub line: Line,
 }
 
@@ -54,13 +55,13 @@ impl Hedging {
         }
     }
 
-    /// A request begins that could have a second try.
+    /// Records a request that may be hedged.
     pub fn earn(&self) {
         self.earned
             .set((self.earned.get() + self.earns).min(RESERVE));
     }
 
-    /// How long its first try may take alone; `None` while that is not known.
+    /// How long its first attempt may run alone; `None` while that is not known.
     pub fn delay(&self) -> Option<Duration> {
         match self.after {
             HedgeAfter::Time(time) => Some(time),
@@ -68,7 +69,7 @@ impl Hedging {
         }
     }
 
-    /// A first try took this long to its answer, or at least this long until it was beaten.
+    /// Records the time of a first attempt to its response, or until the second attempt won.
     pub fn measured(&self, took: Duration) {
         let HedgeAfter::Percentile(percentile) = self.after else {
             return;
@@ -80,18 +81,19 @@ impl Hedging {
         }
     }
 
-    /// Whether there may be a second try; it is counted as one.
+    /// Whether a second attempt is permitted; if so, it is counted.
     pub fn spend(&self) -> bool {
         let left = self.earned.get().checked_sub(SECOND_TRY);
         left.map(|left| self.earned.set(left)).is_some()
     }
 }
 
-/// Eight steps for each doubling, so that a percentile is off by an eighth at most, from 1 us to over a minute.
+/// Eight buckets for each doubling, so the error of a percentile is at most an eighth, from 1 us to
+/// over a minute.
 const STEPS: usize = 8;
 const BUCKETS: usize = 26 * STEPS;
 
-/// Times in buckets that grow with them; older ones fade.
+/// A histogram with exponential buckets, in which older values decay.
 #[derive(Debug)]
 struct Times {
     buckets: Box<[u32; BUCKETS]>,
@@ -117,7 +119,7 @@ impl Times {
         }
     }
 
-    /// The upper end of the bucket that so many of 100 do not exceed.
+    /// The upper bound of the bucket that contains this percentile.
     fn percentile(&self, percentile: u8) -> Option<Duration> {
         if self.count < ENOUGH {
             return None;

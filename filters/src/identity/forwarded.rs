@@ -1,9 +1,10 @@
-//! X-Forwarded-Client-Cert, in the form that Envoy gave it.
+//! X-Forwarded-Client-Cert, in the format of Envoy.
 //!
-//! `By=…;Hash=…;Subject="…";URI=…;DNS=…`: who we are, the certificate's SHA-256, its subject, and its names, one pair
-//! each. A certificate's holder chose the text, so nothing in it may look like another pair, another element or another
-//! header: a value with anything but plain characters is quoted, with `\` before `"` and `\`, and what is no
-//! visible ASCII is percent-encoded, `%` with it where that happened.
+//! `By=…;Hash=…;Subject="…";URI=…;DNS=…`: the proxy's own URI, the certificate's SHA-256, its
+//! subject, and its names, one pair each. The holder of a certificate chose the text, so nothing in
+//! it may look like another pair, another element or another header: a value with other than plain
+//! characters is quoted, with `\` before `"` and `\`. Bytes that are not visible ASCII are
+//! percent-encoded, and then `%` as well.
 
 use std::fmt::Write;
 
@@ -11,7 +12,7 @@ use http::HeaderValue;
 
 use super::Identity;
 
-/// The field's value; `by` is our own URI, when our certificate has one.
+/// The field's value; `by` is the proxy's own URI, if its certificate has one.
 pub fn forwarded_client_cert(identity: &Identity, by: Option<&str>) -> Option<HeaderValue> {
     let mut text = String::with_capacity(256);
     if let Some(by) = by {
@@ -22,7 +23,7 @@ pub fn forwarded_client_cert(identity: &Identity, by: Option<&str>) -> Option<He
         let _ = write!(hash, "{byte:02x}"); // writing into a String cannot fail
     }
     pair(&mut text, "Hash", &hash);
-    // Always quoted, also when it is empty: that is how readers know it.
+    // Always quoted, also if it is empty: parsers expect that.
     text.push_str(";Subject=\"");
     push_escaped(&mut text, &identity.subject);
     text.push('"');
@@ -52,7 +53,8 @@ fn pair(text: &mut String, key: &str, value: &str) {
     }
 }
 
-/// What needs no quotes: visible, and without a meaning in this header or in a list of them.
+/// A character that needs no quotes: visible, and without a meaning in this header or in a list of
+/// them.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b',' | b';' | b'=' | b'"' | b'\\')
 }

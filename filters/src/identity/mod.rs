@@ -1,7 +1,7 @@
-//! Who a verified client certificate says the client is.
+//! The client's identity, from its verified certificate.
 //!
-//! Made once for each connection, from the parsed certificate of a handshake that was verified. The common name is
-//! never used (RFC 9110 section 4.3.4): names are the subject alternative names alone.
+//! Created once for each connection, from the certificate of a verified handshake. The common name
+//! is never used (RFC 9110 section 4.3.4): only subject alternative names count.
 
 mod forwarded;
 
@@ -9,12 +9,12 @@ pub use forwarded::forwarded_client_cert;
 
 use std::sync::Arc;
 
-/// The identity of a client certificate that was verified.
+/// The identity in a verified client certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
     /// SHA-256 of the certificate (DER): what `cnf`'s `x5t#S256` and X-Forwarded-Client-Cert's `Hash` name.
     pub sha256: [u8; 32],
-    /// The subject, for logs and X-Forwarded-Client-Cert (RFC 4514); decides nothing.
+    /// The subject (RFC 4514), only for logs and X-Forwarded-Client-Cert; no rule uses it.
     pub subject: Arc<str>,
     /// URI names, a SPIFFE ID among them; at most one is a SPIFFE ID.
     pub uris: Vec<Arc<str>>,
@@ -23,7 +23,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// All names that rules may look at.
+    /// All names that rules can match.
     pub fn subject_alt_names(&self) -> impl Iterator<Item = &str> {
         self.uris.iter().chain(&self.dns_names).map(|name| &**name)
     }

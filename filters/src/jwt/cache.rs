@@ -1,8 +1,10 @@
-//! Tokens that were verified before: a signature costs tens of microseconds, a look in here well under one.
+//! Cache of verified tokens: verifying a signature takes tens of microseconds, a lookup well under
+//! one.
 //!
-//! One for each worker, so nobody waits for anybody. An entry is the token's whole text: nothing but that text, byte by
-//! byte, finds it. It holds while its provider's configuration is equal and the key that verified it is still in the
-//! key set; times and the client's certificate are checked at every use. Refusals are never kept.
+//! Each worker has its own, so there is no lock. The key of an entry is the token's whole text,
+//! compared byte by byte. An entry is valid while its provider's configuration is equal and the key
+//! that verified it is still in the key set; times and the client's certificate are checked at
+//! every use. Rejections are never cached.
 
 use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
@@ -11,10 +13,11 @@ use foldhash::quality::RandomState;
 use super::{KeySet, VerifiedToken, Verifier, verify::Thumbprint};
 use crate::reason::Reason;
 
-/// The most tokens of one worker.
+/// The most tokens in the cache of one worker.
 pub const MAX_TOKENS: usize = 1_000;
 
-/// The most text of tokens of one worker, in bytes: a few thousand is usual for one, 16 KiB the most.
+/// The most text of tokens in the cache of one worker, in bytes: one token usually has a few
+/// thousand, at most 16 KiB.
 const MAX_TEXT: usize = 4 << 20;
 
 /// The verified tokens of one worker.
@@ -33,7 +36,7 @@ struct Entry {
     text: Rc<str>,
     token: Arc<VerifiedToken>,
     verifier: Arc<Verifier>,
-    /// Of the key set that is known to have the token's key.
+    /// The key set that is known to contain the token's key.
     generation: u64,
     used: bool,
 }
@@ -66,8 +69,8 @@ impl TokenCache {
         self.entries.is_empty()
     }
 
-    /// The token with this text, when this provider verified it before with a key that it still has: what all that may
-    /// have changed since says now. `None` when it must be verified.
+    /// The token with this text, if this provider verified it before with a key that it still has;
+    /// everything that may have changed since is checked again. `None` if it must be verified.
     pub(super) fn get(
         &mut self,
         text: &str,
@@ -99,7 +102,7 @@ impl TokenCache {
         }
     }
 
-    /// Keeps a token that this provider has just verified with these keys.
+    /// Caches a token that this provider has just verified with these keys.
     pub(super) fn insert(
         &mut self,
         text: &str,
@@ -146,8 +149,8 @@ impl TokenCache {
 }
 
 impl Entry {
-    /// Whether provider and key are still what they were. After a reload or a fetch that changed neither they are
-    /// compared once.
+    /// Whether provider and key are unchanged. After a reload or a fetch that changed neither, they
+    /// are compared once.
     fn holds_for(&mut self, verifier: &Arc<Verifier>, keys: &KeySet) -> bool {
         if !Arc::ptr_eq(&self.verifier, verifier) {
             if self.verifier != *verifier {

@@ -1,4 +1,4 @@
-//! The claims of a verified token: what rules, routes and the app may see of them.
+//! The claims of a verified token, for rules, routes and the app.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,11 @@ use super::{
 };
 use crate::claims::Claims;
 
-/// Beyond this an `f64` skips integers (2^53): two claims that differ would look the same.
+/// Above this an `f64` cannot represent every integer (2^53): two different claims would look
+/// equal.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A token that was verified.
+/// A verified token.
 #[derive(Debug)]
 pub struct VerifiedToken {
     provider: Arc<str>,
@@ -64,7 +65,8 @@ impl VerifiedToken {
         find(&self.claims, path)
     }
 
-    /// `claimHeaders`, ready to be sent. A claim whose value no header can carry unchanged is not among them.
+    /// The headers of `claimHeaders`. A claim whose value no header can carry unchanged is not
+    /// among them.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
     }
@@ -121,7 +123,7 @@ fn find<'a>(claims: &'a JsonObject, path: &ClaimPath) -> Option<&'a Json> {
     })
 }
 
-/// Whether `holds` takes the text of a single value.
+/// Whether `holds` accepts the text of a single value.
 fn with_text(value: &Json, holds: &mut dyn FnMut(&str) -> bool) -> bool {
     match value {
         Json::String(text) => holds(text),
@@ -137,9 +139,10 @@ fn is_exact(number: Option<f64>) -> bool {
     number.is_some_and(|number| number.abs() <= EXACT)
 }
 
-/// The value of a header, when a header can carry the claim so that the app reads what the token says: one text or
-/// several joined with `,`. Not sent at all: objects, `null`, what is empty, characters that are not visible ASCII or
-/// space, space at an end (readers cut it off), and arrays with a `,` in an element (which would read as two).
+/// The value of a header, if a header can carry the claim so that the app reads exactly what the
+/// token says: one string, or several joined with `,`. Not sent at all are objects, `null`, empty
+/// values, characters that are not visible ASCII or space, a space at an end (parsers trim it), and
+/// arrays with a `,` in an element (which would read as two).
 fn header_value(value: &Json) -> Option<HeaderValue> {
     let mut line = String::new();
     let mut push = |text: &str, in_array: bool| {

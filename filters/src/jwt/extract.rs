@@ -1,26 +1,27 @@
-//! Where a token stands in a request head.
+//! Finds the token in a request head, and removes it.
 //!
-//! The first place that has one decides, also when what stands there is refused: a client must not get a second chance
-//! with another token. An Authorization of another scheme is no token. What stands in one place twice is refused, since
-//! the app may read the other one (docs/security.md 10).
+//! The first location that has a token decides, also if that token is rejected: a client must not
+//! get a second chance with another token. An Authorization of another scheme is no token. A
+//! location with two tokens is rejected, because the app may read the other one (docs/security.md
+//! 10).
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use outrigger_config::model::TokenLocation;
 
 use crate::reason::Reason;
 
-/// The token at the first of these places that has one.
+/// The token at the first of these locations that has one.
 ///
 /// # Errors
-/// When that place has several, or something that cannot be a token.
+/// The location has several tokens, or something that cannot be a token.
 pub fn find<'a>(from: &[TokenLocation], headers: &'a HeaderMap) -> Result<Option<&'a str>, Reason> {
     match from
         .iter()
-        .map(|location| Found::at(location, headers))
+        .map(|location| Content::at(location, headers))
         .find(|found| found.first.is_some())
     {
-        Some(Found { again: true, .. }) => Err(Reason::AuthDuplicateToken),
-        Some(Found { first, .. }) => first
+        Some(Content { repeated: true, .. }) => Err(Reason::AuthDuplicateToken),
+        Some(Content { first, .. }) => first
             .map(std::str::from_utf8)
             .transpose()
             .map_err(|_| Reason::AuthTokenEncoding),
@@ -28,11 +29,11 @@ pub fn find<'a>(from: &[TokenLocation], headers: &'a HeaderMap) -> Result<Option
     }
 }
 
-/// Takes away what stands at all of these places, so that the app gets no token, verified or not. Other cookies and
-/// other schemes stay.
+/// Removes the tokens at all of these locations, verified or not, so that the app gets none. Other
+/// cookies and other schemes are kept.
 pub fn remove(from: &[TokenLocation], headers: &mut HeaderMap) {
     for location in from {
-        if Found::at(location, headers).first.is_none() {
+        if Content::at(location, headers).first.is_none() {
             continue;
         }
         match location {
@@ -49,7 +50,7 @@ fn remove_cookie(name: &str, headers: &mut HeaderMap) {
         let others: Vec<&[u8]> = pairs(line.as_bytes())
             .filter(|pair| cookie_value(pair, name).is_none())
             .collect();
-        // Parts of a valid value, joined with what may stand in one.
+        // Parts of a valid value, joined with valid characters.
         if let Ok(line) = HeaderValue::from_bytes(&others.join(&b"; "[..]))
             && !line.is_empty()
         {
@@ -58,13 +59,13 @@ fn remove_cookie(name: &str, headers: &mut HeaderMap) {
     }
 }
 
-/// What stands at one place.
-struct Found<'a> {
+/// The content of one location.
+struct Content<'a> {
     first: Option<&'a [u8]>,
-    again: bool,
+    repeated: bool,
 }
 
-impl<'a> Found<'a> {
+impl<'a> Content<'a> {
     fn at(location: &TokenLocation, headers: &'a HeaderMap) -> Self {
         match location {
             TokenLocation::Header { name, scheme: None } => {
@@ -90,12 +91,13 @@ impl<'a> Found<'a> {
     fn among(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
         Self {
             first: values.next(),
-            again: values.next().is_some(),
+            repeated: values.next().is_some(),
         }
     }
 }
 
-/// What stands behind a scheme and at least one space (RFC 9110 section 11.4); nothing behind the scheme alone.
+/// The text after a scheme and at least one space (RFC 9110 section 11.4); `None` for the scheme
+/// alone.
 fn behind_scheme<'a>(line: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     let (found, rest) = line.split_at_checked(scheme.len())?;
     if !found.eq_ignore_ascii_case(scheme.as_bytes()) {
@@ -105,14 +107,15 @@ fn behind_scheme<'a>(line: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     (rest.is_empty() || token.len() < rest.len()).then_some(token)
 }
 
-/// `a=1; b=2`, without the space around (RFC 6265 section 4.2.1).
+/// `a=1; b=2`, without surrounding space (RFC 6265 section 4.2.1).
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| *byte == b';')
         .map(<[u8]>::trim_ascii)
         .filter(|pair| !pair.is_empty())
 }
 
-/// The value of a cookie with this name. Space before the `=` is read over, since apps read over it too.
+/// The value of a cookie with this name. Space before the `=` is ignored, because apps ignore it
+/// too.
 fn cookie_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let equals = pair.iter().position(|byte| *byte == b'=')?;
     (pair[..equals].trim_ascii_end() == name.as_bytes()).then(|| unquoted(&pair[equals + 1..]))

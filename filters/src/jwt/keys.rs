@@ -1,7 +1,8 @@
 //! The keys of one provider, ready to verify with.
 //!
-//! A set never changes; a fetch makes a new one. An algorithm and the kind of key belong together (docs/security.md 12):
-//! the public key of an RSA pair can never serve as the secret of HS256, whatever a token says.
+//! A key set is immutable; each fetch creates a new one. An algorithm is bound to a kind of key
+//! (docs/security.md 12): the public key of an RSA pair can never be the secret of HS256, whatever
+//! a token says.
 
 use std::sync::{
     Arc,
@@ -17,7 +18,7 @@ use outrigger_config::{
 use super::Token;
 use crate::reason::Reason;
 
-/// How many keys are tried for one token. Each try costs a verification.
+/// The most keys that are tried for one token. Each costs a verification.
 const MAX_TRIED: usize = 4;
 
 /// The keys of one provider.
@@ -25,7 +26,7 @@ const MAX_TRIED: usize = 4;
 pub struct KeySet {
     generation: u64,
     keys: Vec<Arc<Key>>,
-    /// Names of keys that the set has, and that cannot be used.
+    /// Names of keys in the set that cannot be used.
     unusable: Vec<Arc<str>>,
 }
 
@@ -34,7 +35,7 @@ pub struct KeySet {
 #[error("a secret of {0} bytes; HS256 needs 32, HS384 48, HS512 64")]
 pub struct ShortSecret(usize);
 
-/// One key; equal when it verifies the same tokens.
+/// One key; two are equal if they verify the same tokens.
 #[derive(Debug)]
 pub(super) struct Key {
     kind: Kind,
@@ -54,7 +55,7 @@ impl PartialEq for Key {
 }
 
 impl KeySet {
-    /// The public keys of a set. A key that the set lists twice is kept once, so that it is tried once.
+    /// The public keys of a set. A key that is listed twice is kept once.
     pub fn public(set: Jwks) -> Self {
         let unusable = set.skipped.into_iter().filter_map(|key| key.kid).collect();
         let mut distinct: Vec<Jwk> = Vec::with_capacity(set.keys.len());
@@ -66,18 +67,18 @@ impl KeySet {
         Self::new(distinct.into_iter().map(Key::public).collect(), unusable)
     }
 
-    /// Reads the text of a set.
+    /// Parses the text of a set.
     ///
     /// # Errors
-    /// When it is no set, or has no key that can verify.
+    /// The text is no key set, or contains no key that can verify.
     pub fn read(text: &[u8]) -> Result<Self, JwksError> {
         outrigger_config::jwks::parse(text).map(Self::public)
     }
 
-    /// One shared secret. It has no name: tokens may name it as they like.
+    /// One shared secret. It has no name: tokens may use any `kid` for it.
     ///
     /// # Errors
-    /// When it is shorter than the hash of every algorithm (RFC 7518 section 3.2).
+    /// The secret is shorter than the hash of every algorithm (RFC 7518 section 3.2).
     pub fn secret(secret: SecretText) -> Result<Self, ShortSecret> {
         let length = secret.expose().len();
         if length < JwtAlgorithm::Hs256.min_secret_bytes() {
@@ -95,22 +96,22 @@ impl KeySet {
         }
     }
 
-    /// How many keys can verify.
+    /// The number of keys that can verify.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none; a set is never made without.
+    /// Whether there is none; a set is never created empty.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Of two sets of this process, never the same.
+    /// Unique among the key sets of this process.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Whether it still has this key, under the same name and for the same algorithm.
+    /// Whether the set still contains this key, under the same name and for the same algorithm.
     pub(super) fn has(&self, key: &Key) -> bool {
         self.keys.iter().any(|own| **own == *key)
     }
@@ -122,7 +123,7 @@ impl KeySet {
     /// keys. Only keys that fit the token's algorithm are tried. If more than [`MAX_TRIED`] keys fit, none is tried.
     ///
     /// # Errors
-    /// When there is none. [`Reason::AuthUnknownKid`] may end with newer keys; nothing else will.
+    /// No key signed it. Newer keys can help only after [`Reason::AuthUnknownKid`].
     pub(super) fn verify(&self, token: &Token<'_>) -> Result<Arc<Key>, Reason> {
         let Some(kid) = token.kid() else {
             return self.try_each(token, |_| true);
@@ -139,7 +140,7 @@ impl KeySet {
         }
         self.try_each(token, |key| key.kid().is_none())
             .map_err(|refusal| match &self.keys[0].kind {
-                // One secret is the whole set: there is no other that the name could mean.
+                // One secret is the whole set: the `kid` can mean no other.
                 Kind::Secret(_) => refusal,
                 Kind::Public(_) => Reason::AuthUnknownKid,
             })
@@ -207,7 +208,7 @@ impl Key {
         }
     }
 
-    /// Whether the signature is this key's. Ask [`Self::fits`] first.
+    /// Whether this key made the signature. Check [`Self::fits`] first.
     fn signed(&self, token: &Token<'_>) -> bool {
         let signed = token.signed().as_bytes();
         crypto::verify(

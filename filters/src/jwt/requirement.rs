@@ -1,8 +1,8 @@
-//! What a route asks for, against what a request brings.
+//! Checks the credentials of a request against the requirement of a route.
 //!
-//! A token is verified at most once for a request, however many steps ask (route choice, `auth`, rate limits): the
-//! [`Memo`] beside the request keeps the verdict. Of several providers the one that the token names as its issuer verifies
-//! it, and no other.
+//! A token is verified at most once for a request, however many steps need it (route choice,
+//! `auth`, rate limits): the [`Memo`] of the request keeps the result. If a route accepts several
+//! providers, only the one that the token names as its issuer verifies it.
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{error::Error, reason::Reason};
 pub struct Providers(Box<[Arc<Verifier>]>);
 
 impl Providers {
-    /// One for each provider, in their order.
+    /// One verifier for each provider, in the same order.
     pub fn new(providers: &[JwtProvider]) -> Self {
         Self(
             providers
@@ -32,15 +32,16 @@ impl Providers {
         &self.0[id.0 as usize]
     }
 
-    /// All of them.
+    /// The ids of all providers.
     pub fn ids(&self) -> impl Iterator<Item = ProviderId> + Clone + use<> {
         (0..self.0.len() as u32).map(ProviderId)
     }
 }
 
-/// Where the keys of the moment are.
+/// Access to the current keys.
 pub trait Keys {
-    /// Lets `read` see the keys of a provider; `None` when none were ever loaded, or the last ones are too old.
+    /// Calls `read` with the keys of a provider; with `None` if none were ever loaded, or the last
+    /// ones are too old.
     fn with<R>(&self, provider: ProviderId, read: impl FnOnce(Option<&KeySet>) -> R) -> R;
 }
 
@@ -49,27 +50,27 @@ pub trait Keys {
 pub struct Granted {
     /// The provider.
     pub provider: ProviderId,
-    /// What it says.
+    /// The verified token.
     pub token: Arc<VerifiedToken>,
 }
 
 /// Why there is no verified token of a provider, or of any of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoToken {
-    /// There is none at all.
+    /// There is no token.
     Absent,
-    /// Somebody else issued it.
+    /// Another issuer issued it.
     OtherIssuer,
-    /// It is refused.
+    /// The token is rejected.
     Refused(Reason),
-    /// This provider has no keys to verify it with.
+    /// This provider has no keys to verify the token with.
     NoKeys(ProviderId),
-    /// This provider may have newer keys that verify it.
+    /// This provider may have newer keys that verify the token.
     UnknownKid(ProviderId),
 }
 
 impl NoToken {
-    /// Of two the one that tells more: the one that was closer to a token.
+    /// The more informative of two results: the one that was closer to a valid token.
     fn or(self, other: Self) -> Self {
         let rank = |this: &Self| match this {
             Self::Absent => 0,
@@ -86,10 +87,10 @@ impl NoToken {
     }
 }
 
-/// What was found out about the token of a provider, or of any of several.
+/// The result for the token of a provider, or of any of several.
 pub type Verdict = Result<Granted, NoToken>;
 
-/// The tokens that a request was let in with.
+/// The tokens that authenticated a request.
 #[derive(Debug, Default)]
 pub struct Tokens {
     first: Option<Granted>,
@@ -110,22 +111,22 @@ impl Tokens {
     }
 }
 
-/// What a requirement comes to.
+/// The result of a requirement.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The request may go on.
+    /// The request may continue.
     Allowed(Tokens),
-    /// It may not.
+    /// The request is rejected.
     Refused(Error),
-    /// No key of this provider has the token's `kid`: fetch them and ask again, once.
+    /// No key of this provider has the token's `kid`: fetch the keys and retry once.
     NeedsKeys(ProviderId),
 }
 
 impl Outcome {
-    /// The end of it, when no newer keys are to be had.
+    /// The final result, if no newer keys are available.
     ///
     /// # Errors
-    /// Why the request is refused.
+    /// Why the request is rejected.
     pub fn settle(self) -> Result<Tokens, Error> {
         match self {
             Self::Allowed(tokens) => Ok(tokens),
@@ -135,21 +136,21 @@ impl Outcome {
     }
 }
 
-/// What was found out about the tokens of one request. Verdicts that newer keys may change are not in it.
+/// Results for the tokens of one request. Results that newer keys may change are not stored.
 #[derive(Debug, Default)]
-pub struct Memo(RefCell<Known>);
+pub struct Memo(RefCell<Verdicts>);
 
-/// The usual request has one token for one provider, which costs no allocation.
+/// A typical request has one token for one provider, which needs no allocation.
 #[derive(Debug, Default)]
-struct Known {
+struct Verdicts {
     first: Option<(ProviderId, Verdict)>,
     more: Vec<(ProviderId, Verdict)>,
 }
 
 impl Memo {
     fn get(&self, provider: ProviderId) -> Option<Verdict> {
-        let known = self.0.borrow();
-        let mut all = known.first.iter().chain(&known.more);
+        let verdicts = self.0.borrow();
+        let mut all = verdicts.first.iter().chain(&verdicts.more);
         all.find(|(of, _)| *of == provider)
             .map(|(_, verdict)| verdict.clone())
     }
@@ -158,16 +159,16 @@ impl Memo {
         if matches!(verdict, Err(NoToken::NoKeys(_) | NoToken::UnknownKid(_))) {
             return;
         }
-        let mut known = self.0.borrow_mut();
+        let mut verdicts = self.0.borrow_mut();
         let entry = (provider, verdict.clone());
-        match known.first {
-            None => known.first = Some(entry),
-            Some(_) => known.more.push(entry),
+        match verdicts.first {
+            None => verdicts.first = Some(entry),
+            Some(_) => verdicts.more.push(entry),
         }
     }
 }
 
-/// One request, as far as credentials go.
+/// The credentials of one request, and everything needed to verify them.
 #[derive(Debug)]
 pub struct Examination<'a, K> {
     /// The providers of the request's configuration.
@@ -176,17 +177,17 @@ pub struct Examination<'a, K> {
     pub keys: &'a K,
     /// The tokens that this worker has verified before.
     pub cache: &'a RefCell<TokenCache>,
-    /// What earlier steps of this request found out.
+    /// Results of earlier steps of this request.
     pub memo: &'a Memo,
     /// The request's fields.
     pub headers: &'a HeaderMap,
-    /// Since the epoch.
+    /// The current time since the epoch.
     pub now: Duration,
     /// The client's verified certificate.
     pub certificate: Option<&'a Thumbprint>,
 }
 
-/// What is known of a provider's token without verifying anything.
+/// The state of a provider's token before anything is verified.
 enum Look<'a> {
     Settled(Verdict),
     Open(&'a str),
@@ -203,7 +204,7 @@ impl<'a, K: Keys> Examination<'a, K> {
         }
     }
 
-    /// The token of one of these providers: the first that is verified.
+    /// The first verified token of one of these providers.
     ///
     /// # Errors
     /// Why there is none.
@@ -224,9 +225,9 @@ impl<'a, K: Keys> Examination<'a, K> {
         }
     }
 
-    /// The same for those whose token nobody has looked at yet.
+    /// Verifies the tokens of providers for which the memo has no result.
     fn verify(&self, providers: impl Iterator<Item = ProviderId>, mut none: NoToken) -> Verdict {
-        // Several providers mostly look at one text; it is read once.
+        // Several providers mostly read the same text; it is parsed once.
         let mut read: Option<(&'a str, Result<Token<'a>, Reason>)> = None;
         for provider in providers {
             let Look::Open(text) = self.look(provider) else {
@@ -256,7 +257,8 @@ impl<'a, K: Keys> Examination<'a, K> {
         Err(none)
     }
 
-    /// Whether another provider issued it. One that names nobody is left to every provider to refuse.
+    /// Whether another provider issued the token. A token without issuer is foreign to no provider,
+    /// so each may reject it.
     fn is_foreign(&self, provider: ProviderId, token: &Token<'_>) -> bool {
         token
             .issuer()
@@ -312,8 +314,8 @@ impl<'a, K: Keys> Examination<'a, K> {
         extract::find(&self.providers.get(provider).provider().from, self.headers)
     }
 
-    /// One is enough, so a client with a good certificate is not asked about a bad token; but a good token is looked
-    /// for first, since only that has claims.
+    /// One credential is enough, so a client with a valid certificate is not rejected for an
+    /// invalid token; but a valid token is preferred, because only a token has claims.
     fn any_of(&self, credentials: &[Credential]) -> Outcome {
         let asks_for_tokens = token_providers(credentials).next().is_some();
         let mut tokens = Tokens::default();
@@ -342,7 +344,7 @@ impl<'a, K: Keys> Examination<'a, K> {
         Outcome::Allowed(tokens)
     }
 
-    /// Every token that is there must be verified by one of the providers that look where it stands.
+    /// Every token that is present must be verified by one of the providers that read its location.
     fn optional(&self, providers: &[ProviderId]) -> Outcome {
         let mut tokens = Tokens::default();
         for (place, provider) in providers.iter().enumerate() {
@@ -384,8 +386,8 @@ impl<'a, K: Keys> Examination<'a, K> {
     }
 }
 
-/// A missing certificate is a 403: no response makes a client present one on this connection. All else is a 401, a token bound
-/// to another certificate too (RFC 8705 section 3).
+/// A missing certificate is a 403: no response makes a client present one on this connection.
+/// Everything else is a 401, also a token bound to another certificate (RFC 8705 section 3).
 fn denied(reason: Reason) -> Error {
     match reason {
         Reason::AuthCertificateMissing => Error::Forbidden(reason),
@@ -402,7 +404,7 @@ fn token_providers(credentials: &[Credential]) -> impl Iterator<Item = ProviderI
         })
 }
 
-/// Whether this is the very same place in the head.
+/// Whether this is the same slice of the head.
 fn is_same(other: Option<&str>, text: &str) -> bool {
     other.is_some_and(|other| std::ptr::eq(other, text))
 }

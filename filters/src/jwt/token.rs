@@ -1,8 +1,9 @@
-//! What a token may look like, before anybody asks who signed it (RFC 7515, RFC 7519).
+//! Parses a token and checks its form, before its signature is verified (RFC 7515, RFC 7519).
 //!
-//! One compact JWS of at most 16 KiB: three segments of unpadded base64url, two of them JSON objects in which no member
-//! stands twice. Keys and addresses of keys within the header (`jwk`, `jku`, `x5u`, `x5c`) are not looked at: who
-//! signs is decided by the configuration. Nothing here was verified.
+//! One compact JWS of at most 16 KiB: three segments of unpadded base64url, two of them JSON
+//! objects without duplicate members. Keys and URLs of keys in the header (`jwk`, `jku`, `x5u`,
+//! `x5c`) are ignored: only the configuration decides whose signatures are accepted. Nothing here
+//! is verified.
 
 use std::time::Duration;
 
@@ -17,13 +18,13 @@ use crate::reason::Reason;
 /// docs/security.md 13.
 pub const MAX_BYTES: usize = 16 * 1024;
 
-/// How deep a header or payload may be nested.
+/// The deepest nesting of a header or payload.
 const MAX_DEPTH: usize = 16;
 
-/// A token that looks like one.
+/// A token of valid form.
 #[derive(Debug)]
 pub struct Token<'a> {
-    /// Header and payload as they were signed.
+    /// Header and payload, the signed text.
     signed: &'a str,
     signature: &'a str,
     header: Header,
@@ -31,7 +32,7 @@ pub struct Token<'a> {
     times: Times,
 }
 
-/// What is read of the JOSE header.
+/// The used members of the JOSE header.
 #[derive(Debug)]
 struct Header {
     algorithm: JwtAlgorithm,
@@ -48,10 +49,10 @@ pub(super) struct Times {
 }
 
 impl<'a> Token<'a> {
-    /// Reads a token.
+    /// Parses a token.
     ///
     /// # Errors
-    /// Whatever is wrong with its form, the types of the registered claims included.
+    /// The form is invalid, or the type of a registered claim is.
     pub fn parse(text: &'a str) -> Result<Self, Reason> {
         if text.len() > MAX_BYTES {
             return Err(Reason::AuthTokenTooLarge);
@@ -75,7 +76,7 @@ impl<'a> Token<'a> {
         })
     }
 
-    /// Who is said to have issued it; chooses the provider that verifies it, and decides nothing else.
+    /// The issuer that the token names; it selects the provider that verifies it, and nothing else.
     pub fn issuer(&self) -> Option<&str> {
         self.claims.get("iss")?.as_str()
     }
@@ -113,13 +114,13 @@ impl<'a> Token<'a> {
         self.times
     }
 
-    /// `aud`, which may be one text or several; `None` when it is absent.
+    /// `aud`, one string or several; `None` if it is absent.
     pub(super) fn audiences(&self) -> Option<impl Iterator<Item = &str>> {
         self.claims.get("aud").map(texts)
     }
 }
 
-/// Unpadded base64url, in the one way that each text can be written: no bits are left over at the end.
+/// Unpadded base64url in its only valid encoding: no bits are left over at the end.
 fn decode(segment: &str) -> Result<Vec<u8>, Reason> {
     URL_SAFE_NO_PAD
         .decode(segment)
@@ -134,7 +135,7 @@ fn object(segment: &str, otherwise: Reason) -> Result<JsonObject, Reason> {
     }
 }
 
-/// A text, or the texts of an array.
+/// A string, or the strings of an array.
 fn texts(json: &Json) -> impl Iterator<Item = &str> {
     json.as_array()
         .unwrap_or_else(|| std::slice::from_ref(json))
@@ -160,8 +161,8 @@ fn check_types(claims: &JsonObject) -> Result<(), Reason> {
 
 impl Header {
     fn read(header: &JsonObject) -> Result<Self, Reason> {
-        // Nothing critical is understood here, an empty list is not allowed (RFC 7515 section 4.1.11), and a payload
-        // that is not encoded (RFC 7797) is none that we could read.
+        // No critical extension is supported, an empty list is not permitted (RFC 7515 section
+        // 4.1.11), and an unencoded payload (RFC 7797) cannot be parsed.
         if header.get("crit").is_some()
             || header
                 .get("b64")
@@ -181,7 +182,7 @@ impl Header {
     }
 }
 
-/// A member of the header that is a text, when it is there.
+/// A string member of the header, if it is present.
 fn text<'a>(header: &'a JsonObject, name: &str) -> Result<Option<&'a str>, Reason> {
     match header.get(name) {
         None => Ok(None),
@@ -189,7 +190,7 @@ fn text<'a>(header: &'a JsonObject, name: &str) -> Result<Option<&'a str>, Reaso
     }
 }
 
-/// Media types have no case, and `application/` goes without saying (RFC 7515 section 4.1.9).
+/// Media types are case-insensitive, and `application/` may be omitted (RFC 7515 section 4.1.9).
 fn normal_type(token_type: &str) -> Box<str> {
     let lower = token_type.to_ascii_lowercase();
     lower.strip_prefix("application/").unwrap_or(&lower).into()
@@ -205,8 +206,8 @@ impl Times {
     }
 }
 
-/// A NumericDate (RFC 7519 section 2): a number that is not negative, fractions allowed. Anything else is refused, where
-/// lenient readers saw no time at all and skipped the check (CVE-2026-25537).
+/// A NumericDate (RFC 7519 section 2): a number that is not negative, fractions permitted. Anything
+/// else is rejected; lenient parsers treated it as absent and skipped the check (CVE-2026-25537).
 fn time(claim: Option<&Json>) -> Result<Option<Duration>, Reason> {
     let number = match claim {
         None => return Ok(None),
@@ -217,7 +218,7 @@ fn time(claim: Option<&Json>) -> Result<Option<Duration>, Reason> {
         return Ok(Some(Duration::from_secs(seconds)));
     }
     match number.as_f64() {
-        // What no Duration holds is further away than anything that it is compared with.
+        // A number that no Duration can hold is later than any time it is compared with.
         Some(seconds) if seconds.is_sign_positive() && seconds.is_finite() => Ok(Some(
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
         )),

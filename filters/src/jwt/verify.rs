@@ -1,8 +1,9 @@
-//! One provider's rules for a token: everything a signature does not say.
+//! One provider's rules for a token: every check besides the signature.
 //!
-//! What costs nothing is asked first: a client that goes on sending an expired token costs no signature, and neither it
-//! nor a token for somebody else makes us look for newer keys. Every check must hold, so the order changes nothing but
-//! the reason in the log, which says what the token itself claims until [`Reason::AuthSignature`] is behind it.
+//! Cheap checks come first: a client that repeats an expired token costs no signature, and neither
+//! it nor a token for another audience causes a fetch of newer keys. Every check must pass, so the
+//! order changes only the reason in the log; before [`Reason::AuthSignature`] is ruled out, that
+//! reason depends on unverified claims.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +25,7 @@ pub struct Verifier {
     provider: JwtProvider,
 }
 
-/// A token that holds but for its signature, which nobody has looked at.
+/// A token that passed every check except the signature, which is still unverified.
 pub(super) struct Checked<'a> {
     pub(super) token: Token<'a>,
     pub(super) expires: Duration,
@@ -32,7 +33,7 @@ pub(super) struct Checked<'a> {
     pub(super) bound_to: Option<Thumbprint>,
 }
 
-/// A wall clock's time as tokens count it.
+/// The time of a wall clock as tokens count it.
 pub fn since_epoch(now: SystemTime) -> Duration {
     now.duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
@@ -54,7 +55,8 @@ impl Verifier {
     /// Verifies a token at a time since the epoch, from a client with this certificate.
     ///
     /// # Errors
-    /// The first check that fails. Ask again with newer keys after [`Reason::AuthUnknownKid`].
+    /// The reason of the first check that fails. After [`Reason::AuthUnknownKid`], retry with newer
+    /// keys.
     pub fn verify(
         &self,
         keys: &KeySet,
@@ -65,7 +67,7 @@ impl Verifier {
         self.verify_signature(self.check(token, now, certificate)?, keys)
     }
 
-    /// Everything but the signature.
+    /// Every check except the signature.
     pub(super) fn check<'a>(
         &self,
         token: Token<'a>,
@@ -93,7 +95,7 @@ impl Verifier {
         })
     }
 
-    /// The rest.
+    /// Checks the signature.
     pub(super) fn verify_signature(
         &self,
         checked: Checked<'_>,
@@ -103,7 +105,7 @@ impl Verifier {
         Ok(VerifiedToken::new(&self.provider, checked, key))
     }
 
-    /// What may change between two requests with the same token.
+    /// The checks whose result may change between two requests with the same token.
     pub(super) fn still_holds(
         &self,
         token: &VerifiedToken,
@@ -192,8 +194,8 @@ impl Verifier {
         }
     }
 
-    /// The certificate that the token is bound to (RFC 8705 section 3.1). Any other way of binding is refused, since it
-    /// asks for a proof that nobody here would check (RFC 7800 section 3.1).
+    /// The certificate that the token is bound to (RFC 8705 section 3.1). Any other binding is
+    /// rejected, because it requires a proof that the proxy cannot check (RFC 7800 section 3.1).
     fn binding(&self, token: &Token<'_>) -> Result<Option<Thumbprint>, Reason> {
         let confirmation = match (self.provider.binding, token.claims().get("cnf")) {
             (TokenBinding::Never, _) | (TokenBinding::WhenPresent, None) => return Ok(None),

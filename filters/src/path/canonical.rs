@@ -1,12 +1,16 @@
-//! The one canonical form of a request path: what is matched, authorized and forwarded.
+//! The canonical form of a request path: what is matched, authorized and forwarded.
 //!
-//! Unreserved percent-escapes are decoded, hex digits upper-cased, `//` merged (RFC 3986 section 6.2.2); printable
-//! characters that no URI may have are encoded, so that a route's path has one spelling. Refused is
-//! whatever another server could read in a second way: dot segments after decoding, also with `;` behind them (a
-//! servlet container takes `/..;/` for `/../`) or bounded by `%2F`; `%00`, `%5c`, `\`; `%2f` unless it is kept;
-//! broken escapes; `#` and `?`, which end a path (CVE-2021-29492, CVE-2026-26205).
+//! Unreserved percent-escapes are decoded, hex digits upper-cased, `//` merged (RFC 3986 section
+//! 6.2.2); printable characters that are not permitted in a URI are encoded, so that a route's path
+//! has one spelling. Rejected is everything that another server could interpret differently:
+//! - dot segments after decoding, also before `;` (a servlet container reads `/..;/` as `/../`) or
+//!   beside `%2F`
+//! - `%00`, `%5c` and `\`, and `%2f` unless it is kept
+//! - invalid escapes
+//! - `#` and `?`, which end a path (CVE-2021-29492, CVE-2026-26205)
 //!
-//! Invariant: the result of [`canonical`] is its own canonical form, since every rewritten path is scanned again.
+//! Invariant: the result of [`canonical`] is its own canonical form, because every rewritten path
+//! is scanned again.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -14,11 +18,12 @@ use outrigger_config::model::{EncodedSlash, PathRules};
 
 use crate::reason::Reason;
 
-/// Makes `path` canonical. Borrowed, after one scan, when it already is. The `*` of OPTIONS is the caller's affair.
+/// Makes `path` canonical. Borrowed, after one scan, if it already is. The `*` of OPTIONS is left
+/// to the caller.
 ///
 /// # Errors
-/// [`Reason::RequestTarget`] for control and non-ASCII bytes and for a path that does not begin with `/`,
-/// [`Reason::RequestPath`] for everything else that is refused.
+/// [`Reason::RequestTarget`] for control and non-ASCII bytes and for a path that does not begin
+/// with `/`, [`Reason::RequestPath`] for everything else that is rejected.
 pub fn canonical(path: &str, rules: PathRules) -> Result<Cow<'_, str>, Reason> {
     match scan(path.as_bytes(), rules)? {
         Scan::Canonical => Ok(Cow::Borrowed(path)),
@@ -26,7 +31,7 @@ pub fn canonical(path: &str, rules: PathRules) -> Result<Cow<'_, str>, Reason> {
     }
 }
 
-/// What one look at a path found.
+/// The result of one scan of a path.
 #[derive(Debug, PartialEq, Eq)]
 enum Scan {
     Canonical,
@@ -34,20 +39,20 @@ enum Scan {
     DiffersAt(usize),
 }
 
-/// What a byte means to the scan.
+/// The class of a byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// Stands for itself, and so does its escape.
+    /// Kept, and so is its escape.
     Reserved,
-    /// Stands for itself; its escape is decoded.
+    /// Kept; its escape is decoded.
     Unreserved,
     Slash,
     Percent,
-    /// In no URI as it is (RFC 3986 section 2): percent-encoded.
+    /// Not permitted in a URI (RFC 3986 section 2): percent-encoded.
     Encoded,
-    /// Never inside a path.
+    /// Rejected in a path.
     Refused,
-    /// Never inside a target.
+    /// Rejected in a target.
     Unprintable,
 }
 
@@ -106,8 +111,8 @@ fn scan(path: &[u8], rules: PathRules) -> Result<Scan, Reason> {
     Ok(Scan::Canonical)
 }
 
-/// Writes the rest of the path from the first byte that differs, and looks at the whole once more: decoding can
-/// bring forth dot segments.
+/// Writes the rest of the path from the first byte that differs, and scans the whole result again:
+/// decoding can create dot segments.
 #[cold]
 fn rewrite(path: &str, differs_at: usize, rules: PathRules) -> Result<String, Reason> {
     let bytes = path.as_bytes();
@@ -140,14 +145,14 @@ fn rewrite(path: &str, differs_at: usize, rules: PathRules) -> Result<String, Re
     }
     match scan(out.as_bytes(), rules)? {
         Scan::Canonical => Ok(out),
-        // Cannot happen; refusing is the safe reading if it ever does.
+        // Unreachable; if it happens after all, rejecting is safe.
         Scan::DiffersAt(_) => Err(Reason::RequestPath),
     }
 }
 
-/// What becomes of one percent-escape.
+/// What to do with a percent-escape.
 enum Escape {
-    /// It stays; `upper` when its digits already are upper case, `slash` when it is `%2F`.
+    /// Keep it; `upper` if its digits already are upper case, `slash` if it is `%2F`.
     Keep {
         upper: bool,
         slash: bool,
@@ -155,7 +160,7 @@ enum Escape {
     Decode(u8),
 }
 
-/// Reads the escape at the start of `rest`.
+/// Parses the escape at the start of `rest`.
 fn escape(rest: &[u8], rules: PathRules) -> Result<Escape, Reason> {
     let &[_, high, low, ..] = rest else {
         return Err(Reason::RequestPath);

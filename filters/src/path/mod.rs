@@ -1,4 +1,4 @@
-//! Request paths: the one canonical form, and how a configured change replaces part of one.
+//! Request paths: the canonical form, and how a configured change replaces part of one.
 
 mod canonical;
 mod replace;

@@ -1,8 +1,9 @@
-//! One token bucket, kept as one number (the generic cell rate algorithm, ITU-T I.371).
+//! One token bucket, stored as one number (the generic cell rate algorithm, ITU-T I.371).
 //!
-//! Instead of tokens and the time of the last refill it keeps the moment at which the bucket will be full again. A
-//! request moves that moment by one interval, and is refused when it would lie further ahead than the bucket is deep.
-//! No refill runs, and an empty map entry and a full bucket are the same thing.
+//! Instead of tokens and the time of the last refill it stores the moment at which the bucket will
+//! be full again. A request moves that moment by one interval, and is rejected if it would be
+//! further ahead than the depth of the bucket. No refill task runs, and a missing map entry equals
+//! a full bucket.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// `requests` come back in `per`; `burst` may come at once. A rate over one token a nanosecond is that.
+    /// `requests` tokens are added in each `per`; at most `burst` can be spent at once. The rate is
+    /// capped at one token per nanosecond.
     pub fn new(requests: u32, per: Duration, burst: u32) -> Self {
         let interval = (per.as_nanos() / u128::from(requests.max(1))).max(1);
         let depth = interval.saturating_mul(u128::from(burst.max(1)));
@@ -30,10 +32,10 @@ impl Rate {
         }
     }
 
-    /// Takes one token from a bucket that is full at `full_at`: the new such moment, or how long to wait for a token.
+    /// Takes one token from a bucket that is full at `full_at`: returns the new such moment.
     ///
     /// # Errors
-    /// The bucket is empty.
+    /// The bucket is empty; the time until the next token.
     pub fn take(self, full_at: Nanos, now: Nanos) -> Result<Nanos, Duration> {
         let next = full_at.max(now).saturating_add(self.interval);
         match next.saturating_sub(now).checked_sub(self.depth) {

@@ -1,30 +1,30 @@
-//! For whom a request counts.
+//! The key of a bucket: what a limit counts requests by.
 
 use std::net::IpAddr;
 
-/// What a bucket is found by. Requests without the header, claim or certificate count together under
-/// [`Key::Missing`], so that leaving it out is no way around a limit.
+/// The key of a bucket. Requests without the header, claim or certificate share one bucket,
+/// [`Key::Missing`], so that omitting it does not bypass a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key<'a> {
     /// A limit without key.
-    Everybody,
+    Global,
     /// An address, IPv6 by /64.
     Address(IpAddr),
     /// A header's or certificate's text.
     Text(&'a [u8]),
-    /// A claim's text, and who vouches for it: two issuers may have a user of one name.
+    /// A claim's text and the issuer: two issuers may have a user with the same name.
     Claim {
         /// The token's issuer.
         issuer: &'a str,
         /// The claim.
         value: &'a str,
     },
-    /// There is none.
+    /// The request has no such header, claim or certificate.
     Missing,
 }
 
 impl Key<'_> {
-    /// The key of a client address. One IPv6 client has a whole /64 to choose from (RFC 6177 section 2).
+    /// The key of a client address. One IPv6 client can use a whole /64 (RFC 6177 section 2).
     pub fn address(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 64)).into()),

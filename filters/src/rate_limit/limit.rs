@@ -1,4 +1,4 @@
-//! One limit as it is configured: by what a request counts, and what happens to one too many.
+//! One configured limit: what it counts requests by, and what happens over the limit.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use outrigger_config::model::{ClaimPath, Mode, RateLimit, RateLimitKey};
 use super::{Key, Limiter, bucket::Nanos};
 use crate::{context::Exchange, error::Error, host, reason::Reason, service::Request};
 
-/// One limit with its buckets. It outlives a reload that does not change it.
+/// One limit with its buckets. It survives a reload that does not change it.
 #[derive(Debug)]
 pub struct Limit {
     model: RateLimit,
@@ -26,15 +26,15 @@ impl Limit {
         }
     }
 
-    /// As accepted.
+    /// The accepted configuration.
     pub fn model(&self) -> &RateLimit {
         &self.model
     }
 
-    /// Counts a request, as of the moment when its head was complete.
+    /// Counts a request at the moment when its head was complete.
     ///
     /// # Errors
-    /// It is one too many, and that is not only tried out.
+    /// The request is over the limit, and the mode is not `report`.
     pub fn admit(&self, request: &Request, now: Nanos) -> Result<(), Error> {
         let counted = self.with_key(&request.head.headers, &request.context, |key| {
             self.limiter.admit(key, now)
@@ -42,10 +42,10 @@ impl Limit {
         counted.or_else(|wait| self.refuse(&request.context, wait))
     }
 
-    /// What [`admit`](Self::admit) would say, without counting the request.
+    /// The result of [`admit`](Self::admit), without counting the request.
     ///
     /// # Errors
-    /// It would be one too many.
+    /// The request would be over the limit.
     pub fn peek(&self, request: &Request, now: Nanos) -> Result<(), Error> {
         let counted = self.with_key(&request.head.headers, &request.context, |key| {
             self.limiter.peek(key, now)
@@ -53,7 +53,7 @@ impl Limit {
         counted.or_else(|wait| self.refuse(&request.context, wait))
     }
 
-    /// Lets `count` see what a request counts by.
+    /// Calls `count` with the key of a request.
     pub fn with_key<R>(
         &self,
         headers: &HeaderMap,
@@ -61,14 +61,15 @@ impl Limit {
         count: impl Fn(&Key<'_>) -> R,
     ) -> R {
         match &self.model.key {
-            RateLimitKey::Global => count(&Key::Everybody),
+            RateLimitKey::Global => count(&Key::Global),
             RateLimitKey::ClientAddress => count(&Key::address(context.client_address.get())),
             RateLimitKey::Header(name) => {
                 let mut values = host::values(headers, name, context.scheme.get());
                 match (values.next(), values.next()) {
                     (None, _) => count(&Key::Missing),
                     (Some(value), None) => count(&Key::Text(&value)),
-                    // One list (RFC 9110 section 5.3), so that no value of them goes unseen.
+                    // Repeated fields form one list (RFC 9110 section 5.3), so that every value
+                    // counts.
                     (Some(first), Some(second)) => {
                         let all: Vec<_> = [first, second].into_iter().chain(values).collect();
                         count(&Key::Text(&all.join(&b", "[..])))
@@ -90,10 +91,10 @@ impl Limit {
         }
     }
 
-    /// What happens to a request that would have to wait so long.
+    /// Handles a request over the limit, for which the next token is available after `retry_after`.
     ///
     /// # Errors
-    /// It is refused.
+    /// The request is rejected.
     pub fn refuse(&self, context: &Exchange, retry_after: Duration) -> Result<(), Error> {
         context.refused_by(&self.model.name);
         match self.model.mode {
@@ -145,7 +146,7 @@ mod tests {
 
     fn claiming(claims: serde_json::Value) -> Request {
         let request = request(&[]);
-        request.context.claim(Told(claims));
+        request.context.claim(TestClaims(claims));
         request
     }
 
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_the_clients_and_global_is_everybodys() {
+    fn the_address_key_is_per_client_and_the_global_key_is_shared() {
         let from = |address: [u8; 4]| {
             let request = request(&[]);
             request.context.client_address.set(address.into());

@@ -1,11 +1,14 @@
 //! One limit with a bucket for each key, shared by all workers.
 //!
-//! Keys are kept as 64-bit keyed hashes: a client can send any number of names, so none is stored. Two keys with the
-//! same hash would share a bucket; with [`KEYS`] keys that is one chance in 10^11, and a client cannot aim for it:
-//! the hash is SipHash with a secret of this limit.
+//! Keys are stored as 64-bit keyed hashes: a client can send any number of values, so none is
+//! stored. Two keys with the same hash would share a bucket; with [`KEYS`] keys the probability is
+//! 1 in 10^11, and without the secret a client cannot construct one. Text is hashed by SipHash; an
+//! address is a number, for which one multiplication with secret numbers is enough, at a fortieth
+//! of the cost.
 //!
-//! The buckets stand in shards behind locks that are held for one look-up: two workers meet on one of them rarely, and
-//! nothing waits while it is held. The one bucket of a limit without key is a plain atomic.
+//! The buckets are in shards behind locks that are held for one lookup: two workers rarely need the
+//! same one, and nothing waits while it is held. The single bucket of a limit without key is a
+//! plain atomic.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -25,19 +28,19 @@ use super::{
     shard::Shard,
 };
 
-/// Buckets of one limit; the one that owes least makes room. They are spread over the shards by hash, so a shard may
-/// be full a little earlier: at some 9 000 keys.
+/// The most buckets of one limit; when it is full, the bucket closest to full is evicted. Keys are
+/// spread over the shards by hash, so a shard may be full earlier: at about 9 000 keys.
 pub const KEYS: usize = 10_000;
 
 const SHARDS: usize = 16;
 
-/// What [`nanos`] counts from: when it was first asked.
+/// The zero point of [`nanos`]: its first call.
 static BEGAN: OnceLock<Instant> = OnceLock::new();
 
-/// A moment as all limits count it.
+/// A moment on the clock of all limits.
 pub(super) fn nanos(at: Instant) -> Nanos {
     let began = *BEGAN.get_or_init(|| at);
-    // Those of a request that began before count from the same moment.
+    // A request that began before the zero point counts as beginning there.
     Nanos::try_from(at.saturating_duration_since(began).as_nanos()).unwrap_or(Nanos::MAX)
 }
 
@@ -70,10 +73,10 @@ impl Limiter {
         }
     }
 
-    /// Counts one request, at a moment as all limits count it.
+    /// Counts one request, at a moment on the clock of all limits.
     ///
     /// # Errors
-    /// It is over the limit; after this time it would not be.
+    /// The key is over the limit; the time until it is not.
     pub fn admit(&self, key: &Key<'_>, now: Nanos) -> Result<(), Duration> {
         match &self.buckets {
             Buckets::One(full_at) => self.take_atomic(full_at, now),
@@ -88,10 +91,10 @@ impl Limiter {
         }
     }
 
-    /// What [`admit`](Self::admit) would say, without counting.
+    /// The result of [`admit`](Self::admit), without counting.
     ///
     /// # Errors
-    /// It would be over the limit; after this time it would not be.
+    /// The key would be over the limit; the time until it is not.
     pub fn peek(&self, key: &Key<'_>, now: Nanos) -> Result<(), Duration> {
         let full_at = match &self.buckets {
             Buckets::One(full_at) => full_at.load(Relaxed),
@@ -166,7 +169,7 @@ mod tests {
             let limiter = Arc::clone(&limiter);
             std::thread::spawn(move || {
                 (0..5_000)
-                    .filter(|_| limiter.admit(&Key::Everybody, SECOND).is_ok())
+                    .filter(|_| limiter.admit(&Key::Global, SECOND).is_ok())
                     .count()
             })
         };

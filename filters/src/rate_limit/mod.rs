@@ -1,7 +1,7 @@
 //! `rateLimits`: a token bucket for each key, shared by all workers of the process.
 //!
-//! [`bucket`] decides, [`Limiter`] keeps the buckets of one limit, [`Limit`] says by what a request counts and what is
-//! to be done with one too many. Time is passed in.
+//! [`bucket`] decides, [`Limiter`] stores the buckets of one limit, [`Limit`] selects the key of a
+//! request and applies the result. Time is passed in.
 //!
 //! # Errors
 //!

@@ -1,13 +1,13 @@
-//! The buckets of some keys, at most a fixed number of them.
+//! The buckets of a part of the keys, at most a fixed number of them.
 //!
-//! When there is no room for a new key, the bucket that owes least makes room: a full one, which is the same as no
-//! bucket at all, or else the one that will be full first. The key that is furthest over its limit is forgotten last, so
-//! a client does not get rid of its debt by using other keys.
+//! When there is no room for a new key, a bucket is evicted: a full one, which is the same as no
+//! bucket at all, or else the one that will be full first. The key that is furthest over its limit
+//! is evicted last, so a client cannot reset its limit by using other keys.
 //!
-//! The order is kept in a heap that is corrected late: a bucket's place there is the moment at which it would have been
-//! full when it was last looked at. Requests only move that moment on, so the first place of the heap is never too late.
-//! A request for a known key does not touch the heap. An eviction corrects each place at most once for each request
-//! that moved it.
+//! The eviction order is a heap that is corrected lazily: a bucket's entry is the moment at which
+//! it would have been full when it was last corrected. Requests only move that moment forward, so
+//! the top of the heap is never too late. A request for a stored key does not touch the heap. An
+//! eviction corrects each entry at most once for each request that moved it.
 
 use std::{
     cmp::Reverse,
@@ -28,7 +28,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Room for this many buckets, at least one. Memory is allocated as keys come.
+    /// An empty shard for this many buckets, at least one. Memory is allocated as keys arrive.
     pub(super) fn new(room: usize) -> Self {
         Self {
             buckets: HashMap::default(),
@@ -55,7 +55,7 @@ impl Shard {
         Ok(())
     }
 
-    /// When the bucket of a key is full; one that is not there is full.
+    /// When the bucket of a key is full; a missing bucket is full.
     pub(super) fn full_at(&self, key: u64) -> Nanos {
         self.buckets.get(&key).copied().unwrap_or(0)
     }

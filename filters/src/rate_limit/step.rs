@@ -8,7 +8,8 @@ use crate::{
     step::{Counting, Step, Verdict},
 };
 
-/// Refuses what is over one of several limits, in their order: each counts only what those before it let through.
+/// Rejects requests that exceed one of several limits. They are checked in order: each counts only
+/// requests that passed the limits before it.
 #[derive(Debug)]
 pub struct RateLimitStep(Vec<Arc<Limit>>);
 

@@ -27,7 +27,7 @@ pub struct Alarm(Option<Set>);
 
 struct Set {
     timer: Pin<Box<Sleep>>,
-    /// Whom it wakes.
+    /// The task that it wakes.
     waker: Waker,
 }
 
@@ -67,7 +67,7 @@ impl Alarm {
             return Poll::Pending;
         };
         loop {
-            // A task that has used up its turn would be told to wait before the timer is even set.
+            // Tokio makes a task that has used up its budget wait before the timer is even set.
             let timer = poll_fn(|cx| set.timer.as_mut().poll(cx));
             ready!(pin!(unconstrained(timer)).poll(cx));
             if deadline <= Instant::now() {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_asks_last_is_woken_whatever_was_asked_before() {
+    async fn the_last_task_to_poll_is_woken_whatever_was_polled_before() {
         let mut alarm = Alarm::default();
         let start = Instant::now();
         assert!(!rings(&mut alarm, start + Duration::from_secs(1)).await);

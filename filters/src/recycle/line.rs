@@ -1,9 +1,9 @@
 //! First tries that wait for the moment at which a second one may begin, behind one timer.
 //!
 //! Nineteen of twenty first tries end before that moment, so a timer for each would be set and taken away for nothing.
-//! Those of one route and upstream wait equally long, so they stand in a line: only the first of it is timed, and who
-//! has ended leaves. When the wait becomes shorter, whoever comes after stays behind those who came before, and so is
-//! told at most by the difference too late.
+//! Those of one route and upstream wait equally long, so they stand in a line: only the first of it is timed, and an
+//! attempt that has ended leaves. When the wait becomes shorter, new entries stay behind older ones, so they are woken
+//! late by at most the difference.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,7 +24,7 @@ struct Standing {
     waiting: RefCell<VecDeque<(Instant, Option<Waker>)>>,
     /// How many have left at the front.
     left: Cell<u64>,
-    /// Somebody watches the clock.
+    /// A task watches the clock.
     watched: Cell<bool>,
 }
 
@@ -39,7 +39,7 @@ impl Line {
     /// Stands at the end, until `at`; the task that asks is woken then.
     ///
     /// # Panics
-    /// Outside of a `LocalSet`, where nobody could watch the clock.
+    /// Outside of a `LocalSet`, where no task can watch the clock.
     pub fn join(&self, at: Instant, cx: &Context<'_>) -> Turn<'_> {
         let line = &*self.0;
         let mut waiting = line.waiting.borrow_mut();
@@ -98,7 +98,7 @@ impl Standing {
         self.waiting.borrow().front().map(|(at, _)| *at)
     }
 
-    /// Calls everybody whose turn has come by `now`.
+    /// Wakes every entry that is due at `now`.
     fn call(&self, now: Instant) {
         while let Some(called) = self.leave(|(at, waker)| waker.is_none() || *at <= now) {
             called.into_iter().for_each(Waker::wake);
@@ -106,7 +106,7 @@ impl Standing {
     }
 }
 
-/// Until nobody waits: the next one begins it anew.
+/// Runs until no entry waits: the next one starts it again.
 async fn watch(line: Rc<Standing>) {
     while let Some(next) = line.next() {
         sleep_until(next).await;
@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    /// How long somebody waited who stood in line for `millis`.
+    /// How long an entry waited that was due after `millis`.
     async fn waits(line: Rc<Line>, millis: u64) -> u128 {
         let begun = Instant::now();
         let mut turn = None;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_is_called_in_its_time_and_nobody_watches_an_empty_line() {
+    async fn each_is_called_in_its_time_and_no_task_watches_an_empty_line() {
         let line = Rc::new(Line::default());
         LocalSet::new()
             .run_until(async {

@@ -1,4 +1,4 @@
-//! What was sent of a request's body, kept for another try.
+//! The bytes of a request body that were sent, kept for another attempt.
 
 use std::{
     cell::RefCell,
@@ -14,11 +14,12 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::{error::Error, service::Body};
 
-/// The body of a request that may be sent more than once. It is kept while it streams, up to a limit; beyond that it
-/// streams on, what was kept is let go, and the request cannot be sent again.
+/// The body of a request that may be sent more than once. It is buffered while it streams, up to a
+/// limit; beyond the limit it continues to stream, the buffer is dropped, and the request cannot be
+/// sent again.
 ///
-/// A try that was given up may still be asked for its body by the task of an HTTP/2 connection. So each try has a turn,
-/// and a body whose turn is over fails, which resets its stream.
+/// The task of an HTTP/2 connection may still poll the body of an aborted attempt. So each attempt
+/// has a turn, and a body whose turn is over fails, which resets its stream.
 #[derive(Debug, Clone)]
 pub struct Kept(Option<Rc<RefCell<Inner>>>);
 
@@ -29,7 +30,7 @@ struct Inner {
     trailers: Option<HeaderMap>,
     limit: usize,
     state: State,
-    /// Whether what comes is kept.
+    /// Whether further bytes are buffered.
     keeping: bool,
     /// The turns whose bodies may still be read.
     live: Range<u32>,
@@ -43,16 +44,16 @@ pub struct BodyTurn(u32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// More is to come.
+    /// More bytes follow.
     Streaming,
     /// The last byte was read.
     Ended,
-    /// It broke, or is longer than the limit.
+    /// The body failed, or exceeded the limit.
     Lost,
 }
 
 impl Kept {
-    /// Keeps up to `limit` bytes of `body`; one without bytes needs no keeping.
+    /// Buffers up to `limit` bytes of `body`; an empty one needs no buffer.
     pub fn new(body: Body, limit: usize) -> Self {
         if body.is_end_stream() {
             return Self(None);
@@ -70,14 +71,15 @@ impl Kept {
         }))))
     }
 
-    /// Whether everything that was read is still here, so that another try would send the same.
+    /// Whether all bytes that were read are still buffered, so that another attempt would send the
+    /// same.
     pub fn is_whole(&self) -> bool {
         self.0
             .as_ref()
             .is_none_or(|inner| inner.borrow().state != State::Lost)
     }
 
-    /// Whether it is here to the last byte, so that two tries can send it at the same time.
+    /// Whether the whole body is buffered, so that two attempts can send it at the same time.
     pub fn is_complete(&self) -> bool {
         self.0
             .as_ref()
@@ -158,11 +160,11 @@ impl Inner {
     }
 }
 
-/// The body of one try: first what was kept, then what comes.
+/// The body of one attempt: first the buffered bytes, then the rest of the source.
 struct Replay {
     inner: Rc<RefCell<Inner>>,
     turn: u32,
-    /// Bytes of what was kept that this try has sent.
+    /// Buffered bytes that this attempt has sent.
     at: usize,
     trailers_sent: bool,
 }

@@ -1,8 +1,9 @@
-//! How much is sent a second time, over all routes and workers: a share of the requests, and a little in any case.
+//! The retry budget over all routes and workers: a share of the requests, and a minimum per second.
 //!
-//! A failing upstream so gets at most 1.2 times its load (by default) and not `attempts` times. Requests earn, retries
-//! spend. What was earned and not spent is kept up to [`RESERVE`], so that an endpoint that dies with many requests
-//! in flight does not fail them; the minimum of each second is not kept at all.
+//! So a failing upstream gets at most 1.2 times its load (by default) and not `attempts` times.
+//! Requests earn, retries spend. The unspent budget accumulates up to [`RESERVE`], so that an
+//! endpoint that dies with many requests in flight does not fail them; the minimum of each second
+//! does not accumulate.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,30 +13,31 @@ use std::{
 use outrigger_config::model::RetryBudget;
 use tokio::time::Instant;
 
-/// One retry, in the unit that requests earn.
+/// The cost of one retry, in the unit that requests earn.
 const RETRY: u64 = 1_000_000;
 
-/// What may be kept for a bad moment: as many requests as are in flight at a time in a busy sidecar. A fixed number,
-/// and not a share of the last seconds, so that an outage after a long good time begins with no flood.
+/// The most that can accumulate: as many requests as are in flight at a time in a busy sidecar. A
+/// fixed number, and not a share of the last seconds, so that an outage after a long good time does
+/// not begin with a flood of retries.
 pub(super) const RESERVE: u64 = 100 * RETRY;
 
 /// The budget of one upstream; all workers share it without a lock.
 #[derive(Debug)]
 pub struct Budget {
-    /// What each request earns.
+    /// Earned by each request.
     earns: u64,
     earned: AtomicU64,
-    /// Kept at most.
+    /// The most that can accumulate.
     reserve: u64,
     minimum: Option<Minimum>,
 }
 
-/// So many in a second: each takes a place on a line of evenly spaced ones that reaches at most a second ahead.
+/// A minimum per second: retries take evenly spaced slots, at most one second ahead.
 #[derive(Debug)]
 struct Minimum {
     spacing: u64,
     start: Instant,
-    /// Nanoseconds from `start` to the next place.
+    /// Nanoseconds from `start` to the next slot.
     next: AtomicU64,
 }
 
@@ -56,14 +58,15 @@ impl Budget {
         }
     }
 
-    /// A request is sent for the first time. With a full reserve, which is the usual case, nothing is written.
+    /// Records the first attempt of a request. With a full reserve, which is the usual case,
+    /// nothing is written.
     pub fn earn(&self) {
         if self.earned.load(Relaxed) < self.reserve {
-            self.earned.fetch_add(self.earns, Relaxed); // a little over the reserve at most, when workers meet
+            self.earned.fetch_add(self.earns, Relaxed); // concurrent workers may exceed the reserve slightly
         }
     }
 
-    /// Takes one retry out, or says that there is none.
+    /// Takes one retry from the budget; `false` if it is empty.
     pub fn spend(&self, now: Instant) -> bool {
         self.minimum
             .as_ref()

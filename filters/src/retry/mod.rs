@@ -1,10 +1,12 @@
-//! What is sent again when a try fails, so that it helps and cannot hurt.
+//! Retries: which failures are retried, how many, and when.
 //!
-//! Three questions, each answered without HTTP or waiting: may this request go again after that failure ([`Policy`]),
-//! can the upstream bear it ([`Budget`]), and how long to wait before ([`pause`], [`retry_after`]). What was sent of a
-//! body is kept for the next try by [`Kept`]. Nothing goes again once a byte of an answer went to the client.
+//! Three decisions, each without HTTP or waiting: whether this request may be retried after that
+//! failure ([`Policy`]), whether the budget of the upstream permits it ([`Budget`]), and how long
+//! to wait ([`pause`], [`retry_after`]). [`Kept`] buffers the bytes of a body that were sent for
+//! the next attempt. Nothing is retried once a byte of a response was sent to the client.
 //!
-//! Without `retry` in a route only what provably changed nothing goes again, once; that uses the budget too.
+//! Without `retry` in a route, a request is retried once, and only if the failed attempt provably
+//! changed nothing; that uses the budget too.
 
 mod backoff;
 mod body;

@@ -1,59 +1,60 @@
-//! Whether a failure is worth another try.
+//! Whether a failure is retried.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use outrigger_config::model::{Backoff, Retry, RetryCondition, RetryMethods};
 
-/// The client's word that the same request twice is one request (the IETF's draft of this name, Stripe and others).
+/// The client declares that sending the request twice is safe (an IETF draft has this name; Stripe
+/// and others use it).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What a peer proxy says about a refusal for overload.
+/// Set by a peer proxy on a rejection for overload.
 static OVERLOADED: HeaderName = HeaderName::from_static("x-outrigger-overloaded");
 
-/// Where a gRPC answer that failed at once has its status.
+/// The status of a gRPC response that failed immediately.
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// How a try failed, as far as it matters for another one.
+/// How an attempt failed, as far as retries depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// No connection could be made.
     NotConnected,
-    /// The endpoint refused the stream before it did anything with it.
+    /// The endpoint rejected the stream before it processed anything.
     Refused,
     /// The connection ended before a byte of the request was written.
     Unsent,
-    /// A connection from an earlier request broke without an answer, under a GET, HEAD or OPTIONS without a body.
+    /// A pooled connection broke without a response, under a GET, HEAD or OPTIONS without a body.
     Stale,
-    /// The connection broke, or what came over it was no HTTP.
+    /// The connection broke, or the response was not valid HTTP.
     Broken,
-    /// The time for one try was over.
+    /// The attempt timed out.
     TimedOut,
-    /// No other try would end better: the client's side failed, or there is no endpoint.
+    /// A retry would not help: the client's side failed, or there is no endpoint.
     Final,
 }
 
-/// Why there is another try: a label, so a closed set.
+/// Why a request is retried: a label, so a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryReason {
     /// No connection could be made.
     ConnectFailure,
-    /// The stream was refused.
+    /// The stream was rejected.
     RefusedStream,
-    /// Nothing was written.
+    /// Nothing of the request was written.
     Unsent,
-    /// An old connection broke under a safe request.
+    /// A pooled connection broke under a safe request.
     Stale,
     /// The connection broke.
     Reset,
-    /// `backendRequest`.
+    /// `backendRequest` timed out.
     Timeout,
-    /// The status.
+    /// The status is listed.
     Code,
-    /// The gRPC status.
+    /// The gRPC status is listed.
     GrpcCode,
 }
 
 impl RetryReason {
-    /// All, in the order of their numbers.
+    /// All reasons, in the order of their numbers.
     pub const ALL: [Self; 8] = [
         Self::ConnectFailure,
         Self::RefusedStream,
@@ -65,7 +66,7 @@ impl RetryReason {
         Self::GrpcCode,
     ];
 
-    /// As it stands in labels.
+    /// The name in labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ConnectFailure => "connect_failure",
@@ -80,7 +81,8 @@ impl RetryReason {
     }
 }
 
-/// What goes again without being asked for: what provably changed nothing.
+/// The reason for a retry without `retry` in the route: only if the attempt provably changed
+/// nothing.
 pub fn unasked(failure: Failure) -> Option<RetryReason> {
     match failure {
         Failure::NotConnected => Some(RetryReason::ConnectFailure),
@@ -91,7 +93,8 @@ pub fn unasked(failure: Failure) -> Option<RetryReason> {
     }
 }
 
-/// Whether a request may be sent twice by what it says itself: its method (RFC 9110 section 9.2.2), or a key.
+/// Whether it is safe to send a request twice: by its method (RFC 9110 section 9.2.2), or because
+/// it has a key.
 pub fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
     has_idempotent_method(method) || headers.contains_key(IDEMPOTENCY_KEY)
 }
@@ -103,13 +106,13 @@ fn has_idempotent_method(method: &Method) -> bool {
     )
 }
 
-/// The `retry` block of a route, ready to be asked.
+/// The `retry` block of a route, compiled.
 #[derive(Debug)]
 pub struct Policy {
     attempts: u32,
     conditions: Vec<RetryCondition>,
     codes: Vec<StatusCode>,
-    /// As the header has them.
+    /// As they are written in the header.
     grpc_codes: Vec<String>,
     methods: RetryMethods,
     backoff: Backoff,
@@ -134,22 +137,22 @@ impl Policy {
         }
     }
 
-    /// Tries after the first.
+    /// The most attempts after the first.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// How long to wait before a try.
+    /// How long to wait before an attempt.
     pub fn backoff(&self) -> Backoff {
         self.backoff
     }
 
-    /// How much of a body is kept.
+    /// The most bytes of a body that are buffered.
     pub fn buffer_bytes(&self) -> usize {
         self.buffer_bytes
     }
 
-    /// Whether such a request may go again after a byte of it was written.
+    /// Whether such a request may be retried after a byte of it was written.
     pub fn takes(&self, method: &Method, headers: &HeaderMap) -> bool {
         let by_method = match &self.methods {
             RetryMethods::Idempotent => has_idempotent_method(method),
@@ -159,10 +162,11 @@ impl Policy {
         by_method || headers.contains_key(IDEMPOTENCY_KEY)
     }
 
-    /// Whether a failure is worth another try; `taken` is what [`Policy::takes`] said of the request.
+    /// Whether a failure is retried; `taken` is the result of [`Policy::takes`].
     pub fn after_failure(&self, failure: Failure, taken: bool) -> Option<RetryReason> {
         let (condition, reason, changed_nothing) = match failure {
-            // Nobody can ask for less: it is as if the connection had been closed a moment earlier.
+            // Always retried, whatever the configuration: the same as a connection that closed a
+            // moment earlier.
             Failure::Unsent => return Some(RetryReason::Unsent),
             Failure::Stale => return Some(RetryReason::Stale),
             Failure::Final => return None,
@@ -182,8 +186,8 @@ impl Policy {
         ((changed_nothing || taken) && self.conditions.contains(&condition)).then_some(reason)
     }
 
-    /// Whether an answer is worth another try. One that a peer proxy gave for overload never is: it is alive, and
-    /// asks for less.
+    /// Whether a response is retried. A peer proxy's response for overload never is: that peer
+    /// works, and needs less load.
     pub fn after_answer(
         &self,
         status: StatusCode,
@@ -195,7 +199,7 @@ impl Policy {
         } else if !self.grpc_codes.is_empty() && self.has_grpc_code(headers) {
             RetryReason::GrpcCode
         } else {
-            return None; // most answers, before anything is looked up
+            return None; // the usual case, before any lookup
         };
         let asks_for_less = || {
             headers

@@ -180,7 +180,7 @@ fn budget(percent: u32, min_per_second: u32, start: Instant) -> Budget {
     )
 }
 
-/// Offered requests at an even rate, all of which fail and ask for `attempts` more tries.
+/// Offered requests at an even rate, all of which fail and ask for `attempts` more attempts.
 fn storm(budget: &Budget, start: Instant, rate: u32, seconds: u32, attempts: u32) -> u32 {
     let mut retries = 0;
     for request in 0..rate * seconds {
@@ -432,7 +432,7 @@ fn each_try_sends_what_was_kept_and_then_what_comes() {
         assert_eq!(
             read(&mut first).1,
             "failed",
-            "whoever still asks for the first try is told"
+            "the body of the first attempt fails"
         );
         assert_eq!(read(&mut second), ("ghi".into(), "ended"));
         assert!(kept.is_whole() && kept.is_complete());
@@ -457,7 +457,7 @@ fn a_body_over_the_limit_streams_on_and_is_not_sent_again() {
             "{limit}"
         );
     }
-    // One that says so itself is not kept at all, but may still go again while nobody has read of it.
+    // One that says so itself is not kept at all, but may still go again while no attempt has read from it.
     let kept = Kept::new(script(vec![data("abc"), data("def")], Some(6)), 5);
     drop(kept.next_try());
     assert!(kept.is_whole());

@@ -1,7 +1,7 @@
-//! `urlRewrite`, and the target that is sent on: always in origin form, always with the canonical path.
+//! `urlRewrite`, and the forwarded target: always in origin form, always with the canonical path.
 //!
-//! The query is never touched. The common case (an origin-form target that is canonical already, and no rewrite)
-//! costs a comparison.
+//! The query is never changed. The common case (an origin-form target that is canonical already,
+//! and no rewrite) costs a comparison.
 
 mod step;
 
@@ -16,11 +16,11 @@ use crate::{path::push_replaced, reason::Reason};
 
 pub use step::RewriteStep;
 
-/// The target to send on, `None` when it is the received one. `prefix_len` is the length of the prefix that matched,
-/// without a trailing slash (0 for `/`).
+/// The target to forward, `None` if it is the received one. `prefix_len` is the length of the
+/// prefix that matched, without a trailing slash (0 for `/`).
 ///
 /// # Errors
-/// [`Reason::RequestTarget`] when the new target is longer than a URI may be (64 KiB).
+/// [`Reason::RequestTarget`] if the new target is longer than a URI may be (64 KiB).
 pub fn target(
     rewrite: &UrlRewrite,
     prefix_len: Option<usize>,
@@ -47,7 +47,7 @@ pub fn target(
     Ok(None)
 }
 
-/// Writes the Host to send on.
+/// Writes the Host to forward.
 pub fn host(rewrite: &UrlRewrite, headers: &mut HeaderMap) {
     if let Some(hostname) = &rewrite.hostname {
         headers.insert(header::HOST, hostname.clone());

@@ -9,7 +9,7 @@ use crate::{
     step::{Step, Verdict},
 };
 
-/// Rewrites target and Host of requests. The path is the canonical one: the edge made it so.
+/// Rewrites target and Host of requests. The edge has already made the path canonical.
 #[derive(Debug)]
 pub struct RewriteStep(UrlRewrite);
 

@@ -1,8 +1,9 @@
-//! `timeouts.request`: how long an upstream may take to begin its answer.
+//! `timeouts.request`: how long an upstream may take until its response head.
 //!
-//! It runs from the last byte of the request (while it uploads, only `bodyIdle` runs) to the response head, over all
-//! tries together; the time of one try, `backendRequest`, is the affair of whoever tries. What happens to a body after
-//! its head is that of `streamIdle`, so that an exchange that moves in either direction is never cut.
+//! It runs from the last byte of the request (during the upload only `bodyIdle` runs) to the
+//! response head, over all attempts together; the forwarder applies the time of one attempt,
+//! `backendRequest`. After the head, only `streamIdle` limits the bodies, so an exchange that makes
+//! progress in either direction is never cut.
 
 use std::{
     future::Future,
@@ -22,7 +23,7 @@ use crate::{
     service::{Body, HttpService, Request},
 };
 
-/// Puts a [`Timeout`] around a service.
+/// Wraps a service in a [`Timeout`].
 #[derive(Debug, Clone, Copy)]
 pub struct TimeoutLayer {
     limit: Duration,
@@ -46,7 +47,7 @@ impl<S> Layer<S> for TimeoutLayer {
     }
 }
 
-/// Answers with a timeout error when the response head does not come in time.
+/// Fails with a timeout error if the response head is not there in time.
 #[derive(Debug, Clone)]
 pub struct Timeout<S> {
     limit: Duration,
@@ -73,7 +74,7 @@ impl<S: HttpService> Service<Request> for Timeout<S> {
 }
 
 pin_project! {
-    /// The answer in the making.
+    /// The future of the response.
     pub struct TimeoutFuture<F> {
         limit: Duration,
         context: Context,

@@ -73,7 +73,7 @@ impl Names {
 
     fn bucket(&self, key: &Key<'_>) -> Bucket {
         let mut name = self.prefix.clone();
-        if *key != Key::Everybody {
+        if *key != Key::Global {
             name.push(':');
             let digest = digest(key);
             for byte in &digest.as_ref()[..16] {
@@ -92,7 +92,7 @@ impl Names {
 fn digest(key: &Key<'_>) -> aws_lc_rs::digest::Digest {
     let mut digest = Digest::new(&SHA256);
     match key {
-        Key::Everybody => {}
+        Key::Global => {}
         Key::Address(address) => digest.update(format!("a{address}").as_bytes()),
         Key::Text(text) => {
             digest.update(b"t");
@@ -178,7 +178,7 @@ mod tests {
             (&*bucket.interval, &*bucket.depth),
             ("333333.3333333333", "1000000")
         );
-        assert_eq!(names.bucket(&Key::Everybody).key, "outrigger:l:3/1000/3");
+        assert_eq!(names.bucket(&Key::Global).key, "outrigger:l:3/1000/3");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Whoever signs.
+/// A signing key.
 pub(super) enum Signer {
     Rsa(RsaKeyPair),
     P256(EcdsaKeyPair),

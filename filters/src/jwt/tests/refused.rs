@@ -1,4 +1,4 @@
-//! Tokens that nobody may get in with, each with the reason that the log tells. docs/security.md 11 to 13.
+//! Tokens that are rejected, each with the reason in the log. docs/security.md 11 to 13.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use outrigger_config::model::{JwtAlgorithm, TokenBinding};
@@ -256,7 +256,7 @@ fn headers_that_say_too_much_or_too_little() {
             "auth.token_header",
         ),
         case(
-            "crit that nobody knows",
+            "an unknown crit",
             with(r#""crit":["exp"]"#),
             "auth.critical_header",
         ),
@@ -300,7 +300,7 @@ fn headers_that_say_too_much_or_too_little() {
 
 /// docs/security.md 12: `none` in every spelling, and every algorithm that the provider does not list.
 #[test]
-fn algorithms_that_nobody_listed() {
+fn algorithms_that_are_not_listed() {
     let mut cases = Vec::new();
     for name in [
         "none",

@@ -465,7 +465,7 @@ fn an_unknown_kid_is_asked_about_once_more_and_then_settled() {
 }
 
 #[test]
-fn a_token_is_looked_at_once_for_a_request_whoever_asks() {
+fn a_token_is_verified_once_for_a_request_with_several_steps() {
     for (text, good) in [
         (corp(), true),
         (expired(), false),
@@ -475,11 +475,11 @@ fn a_token_is_looked_at_once_for_a_request_whoever_asks() {
         let gone = HeaderMap::new();
         let first = gate.examine(&headers, &memo, None).any([CORP].into_iter());
         let asked = gate.keys.asked.get();
-        // The header is gone by now, as it is when a later step asks.
+        // The header was removed meanwhile, as before a later step.
         let second = gate.examine(&gone, &memo, None).any([CORP].into_iter());
         assert_eq!((first.is_ok(), second.is_ok()), (good, good));
         assert_eq!(first.err(), second.err());
-        assert_eq!(gate.keys.asked.get(), asked, "nobody asked for keys again");
+        assert_eq!(gate.keys.asked.get(), asked, "the keys were read again");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Prints what one route choice costs, in nanoseconds, as the number of routes grows.
+//! Prints the cost of one route choice, in nanoseconds, as the number of routes grows.
 //!
 //! `cargo run --release -p outrigger-decision --example route_choice`. The figures should not grow with the number of routes.
 
@@ -62,7 +62,7 @@ fn main() {
     );
 }
 
-/// One line: the last route of each table is asked for.
+/// One line: each request matches the last route of its table.
 fn print(name: &str, route: impl Fn(usize) -> Route, request: impl Fn(usize) -> (String, String)) {
     print!("{name:>28}");
     for size in [1, 10, 100, 1_000, 10_000] {

@@ -1,23 +1,24 @@
-//! The upstream of a request: `backendRefs` of a route, by weight or by what `hashOn` names.
+//! Selects the upstream of a request: `backendRefs` of a route, by weight or by the `hashOn` of the
+//! request.
 
 use outrigger_config::model::{Config, Direction, HashOn, Route, UpstreamId, WeightedBackend};
 use outrigger_filters::service::Request;
 
 use crate::hash_key;
 
-/// Where the requests of one route go.
+/// The upstreams for the requests of one route.
 #[derive(Debug)]
 pub struct Backends {
-    /// Running sums of the weights, and the upstream each belongs to.
+    /// Running sums of the weights, and the upstream of each.
     sums: Vec<(u32, UpstreamId)>,
-    /// What of a request chooses among them; else each draws.
+    /// What the hash is computed from; without it the choice is random.
     hash_on: Option<HashOn>,
-    /// Whether Host is the endpoint's: on outbound routes, unless the route names one.
+    /// Whether Host becomes that of the endpoint: on outbound routes, unless the route sets one.
     pub endpoint_host: bool,
 }
 
 impl Backends {
-    /// These backends of a route; at least one has a weight.
+    /// The backends of a route; at least one has a weight.
     pub fn new(config: &Config, route: &Route, backends: &[WeightedBackend]) -> Self {
         let sums: Vec<_> = backends
             .iter()
@@ -41,8 +42,8 @@ impl Backends {
         }
     }
 
-    /// The upstream of a request. `draw` gives a number below the one it gets, and is not asked where there is one upstream,
-    /// or a hash.
+    /// The upstream of a request. `draw` returns a number below its argument; it is not called if
+    /// there is one upstream, or a hash.
     pub fn choose(&self, request: &Request, draw: impl FnOnce(u32) -> u32) -> UpstreamId {
         let (total, last) = self.sums[self.sums.len() - 1];
         if self.sums.len() == 1 {
@@ -53,7 +54,7 @@ impl Backends {
             hash_key::of_request(on, &request.head.headers, client)
         });
         let point = match hash {
-            // Every bit counts for it, so the upper half is as good as all.
+            // All bits of the hash are equally good, so the upper half is enough.
             Some(hash) => (((hash >> 32) * u64::from(total)) >> 32) as u32,
             None => draw(total),
         };

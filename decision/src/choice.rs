@@ -1,4 +1,4 @@
-//! Steps 7 and 8: which route takes a request, by what of it the router looks at, claims included; and the answer to a
+//! Steps 7 and 8: the route that matches a request, claims included, and the response to a
 //! preflight.
 
 use std::cell::Cell;
@@ -19,8 +19,9 @@ use crate::{
     router::{Choice, Head, RouteTable, Tokens},
 };
 
-/// The route that takes a request; and a provider whose newer keys may verify a token that a match asked for, so that
-/// the choice is not certain yet. `preflight` is the method that a preflight asks for.
+/// The route that matches a request; and a provider whose newer keys may verify a token that a
+/// match needs, in which case the choice is not final. `preflight` is the method that a preflight
+/// announces.
 pub fn choose<R: Runtime, T: Trace>(
     runtime: &R,
     listener: ListenerId,
@@ -33,7 +34,7 @@ pub fn choose<R: Runtime, T: Trace>(
     let host = || head.headers.get(header::HOST)?.to_str().ok();
     let own = request.context.own.borrow();
     let looked_at = Head {
-        host: if table.asks_for_host() { host() } else { None },
+        host: if table.needs_host() { host() } else { None },
         path: head.uri.path(),
         query: head.uri.query(),
         method: preflight.unwrap_or(&head.method),
@@ -43,7 +44,7 @@ pub fn choose<R: Runtime, T: Trace>(
         preflight: preflight.is_some(),
         tokens: None,
     };
-    if !table.asks_for_claims() {
+    if !table.needs_claims() {
         return (ask(table, &looked_at, trace), None);
     }
     let verifiers = runtime.verifiers();
@@ -62,7 +63,7 @@ pub fn choose<R: Runtime, T: Trace>(
     })
 }
 
-/// Asks the table. Where nothing listens, by the function that is compiled beside the table.
+/// Queries the table. Without a trace it calls the function that is compiled next to the table.
 fn ask<T: Trace>(table: &RouteTable, head: &Head<'_>, trace: T) -> Option<Choice> {
     match T::LISTENS {
         true => table.choose_and_tell(head, trace),
@@ -70,7 +71,7 @@ fn ask<T: Trace>(table: &RouteTable, head: &Head<'_>, trace: T) -> Option<Choice
     }
 }
 
-/// The tokens of a request, verified when a match first asks for them.
+/// The tokens of a request, verified when a match first needs them.
 struct Verified<'a, K> {
     examination: &'a Examination<'a, K>,
     verifiers: &'a Verifiers<K>,
@@ -102,20 +103,20 @@ impl<K: KeySource> Tokens for Verified<'_, K> {
     }
 }
 
-/// How a request enters its route.
+/// What happens to a request after the route choice.
 #[derive(Debug)]
 pub enum Entered {
-    /// A request that the steps of this route decide about; and what its answer says about other origins, where the route
-    /// has `cors`.
+    /// The steps of this route decide; and the CORS headers of the response, if the route has
+    /// `cors`.
     Steps(RouteId, Option<Box<Grant>>),
-    /// A preflight, with its answer.
+    /// The request is a preflight, with its response.
     Preflight(Box<Grant>, Box<Response<Body>>),
 }
 
-/// 8: a request enters its route.
+/// 8: handles CORS, before the steps of the route.
 ///
 /// # Errors
-/// There is none for it.
+/// No route matches.
 pub fn enter<R: Runtime>(
     runtime: &R,
     choice: Option<&Choice>,

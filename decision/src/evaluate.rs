@@ -1,9 +1,10 @@
-//! What the data path would do with one request: the same functions, in the same order, with nothing sent and nothing waited
-//! for.
+//! Predicts what the data path would do with one request: the same functions, in the same order,
+//! without sending or waiting.
 //!
-//! What depends on more than the request, its client and the configuration stays open: which endpoint has room, how long
-//! anything takes, `fault`, and what only a service outside knows. A step of that last kind is named in
-//! [`Decision::undecided`], and the evaluation goes on as if it had let the request pass.
+//! Results that depend on more than the request, its client and the configuration are left open:
+//! which endpoint has room, how long anything takes, `fault`, and decisions of external services. A
+//! step of the last kind is listed in [`Decision::undecided`], and the evaluation continues as if
+//! it had passed the request.
 
 use std::{rc::Rc, sync::Arc, time::SystemTime};
 
@@ -34,45 +35,45 @@ use crate::{
     wire::{self, Sending},
 };
 
-/// Stands for the id that a request gets when it comes.
+/// A placeholder for the id that the proxy would generate.
 const NEW_ID: [u8; 36] = *b"00000000-0000-0000-0000-000000000000";
 
-/// What a decision depends on beside request, client and configuration.
+/// The inputs of a decision besides request, client and configuration.
 pub struct Conditions<'a> {
-    /// When the head is complete.
+    /// When the head was complete.
     pub now: Moment,
-    /// The same on the wall clock, which tokens go by.
+    /// The same on the wall clock, for the times in tokens.
     pub time: SystemTime,
-    /// Gives a number below the one that it gets: the draw among upstreams with weights.
+    /// Returns a number below its argument: the random choice among weighted upstreams.
     pub draw: &'a dyn Fn(u32) -> u32,
     /// Whether a body follows the head.
     pub has_body: bool,
-    /// Whether the request counts for rate limits.
+    /// Whether the request counts towards rate limits.
     pub counting: Counting,
 }
 
-/// What happens to a request, and what it looks like then.
+/// The result of an evaluation, and the head that would be sent.
 #[derive(Debug)]
 pub struct Decision {
-    /// The listener that it came through.
+    /// The listener that accepted it.
     pub listener: ListenerId,
-    /// The route and the match that took it; `None` where it was refused before, or none did.
+    /// The route and the match; `None` if the request was rejected before, or none matches.
     pub route: Option<Choice>,
-    /// What happens to it.
+    /// What happens to the request.
     pub outcome: Outcome,
-    /// Its client; `None` where it was refused before that was looked at.
+    /// Its client; `None` if the request was rejected before it was determined.
     pub client: Option<ClientAddress>,
-    /// The request id that a trusted peer gave it; without one it gets a new one.
+    /// The request id from a trusted peer; without one the proxy generates one.
     pub kept_id: Option<RequestId>,
-    /// Its head, as far as it came.
+    /// Its head, as the last stage left it.
     pub head: Parts,
-    /// What the proxy says about it beside its own fields; `None` where that stands among them.
+    /// Headers that the proxy adds; `None` if they are among the fields already.
     pub own: Option<Own>,
-    /// Refusals that `mode: report` does not carry out.
+    /// Rejections that `mode: report` does not enforce.
     pub reported: Vec<Reason>,
-    /// The rule or limit that refused it, or would have.
+    /// The rule or limit that rejected the request, or would have.
     pub rule: Option<Arc<str>>,
-    /// Stages that cannot be known before they are carried out.
+    /// Stages whose result cannot be known without carrying them out.
     pub undecided: Vec<&'static str>,
 }
 
@@ -81,9 +82,9 @@ pub struct Decision {
 pub enum Outcome {
     /// It is sent to an upstream.
     Forward(Forwarding),
-    /// The proxy answers it itself.
+    /// The proxy responds itself.
     Answer(Box<Response<Body>>),
-    /// It is refused.
+    /// The request is rejected.
     Refuse(Error),
 }
 
@@ -92,16 +93,17 @@ pub enum Outcome {
 pub struct Forwarding {
     /// The upstream.
     pub upstream: UpstreamId,
-    /// Whether Host becomes that of the endpoint.
+    /// Whether Host is replaced by that of the endpoint.
     pub endpoint_host: bool,
-    /// As the wire wants it.
+    /// What the protocol of the upstream requires.
     pub sending: Sending,
-    /// Which tries it may have.
+    /// Which further attempts are permitted.
     pub tries: Tries,
 }
 
 impl Decision {
-    /// The fields that an upstream gets: those of the head, then what the proxy says. The codec adds what frames the body.
+    /// The fields for the upstream: those of the head, then those that the proxy adds. The codec
+    /// adds the framing fields.
     pub fn fields(&self) -> Vec<(HeaderName, HeaderValue)> {
         let head = self.head.headers.iter();
         let mut fields: Vec<_> = head
@@ -159,7 +161,7 @@ fn begin(subject: &Subject<'_>, conditions: &Conditions<'_>) -> Context {
     exchange
 }
 
-/// A decision in the making.
+/// An evaluation in progress.
 struct Evaluation<'a, R, T> {
     runtime: &'a R,
     listener: ListenerId,
@@ -172,10 +174,10 @@ struct Evaluation<'a, R, T> {
 }
 
 impl<'a, R: Runtime, T: Trace> Evaluation<'a, R, T> {
-    /// All stages.
+    /// Runs all stages.
     ///
     /// # Errors
-    /// One in front of the last has decided.
+    /// The result of an earlier stage that ended the evaluation.
     fn run(&mut self, admitted: Result<(), Error>) -> Result<Outcome, Outcome> {
         self.stage(trace::INTAKE, Some(admitted.into()))?;
         let id = self.choose()?;
@@ -187,10 +189,10 @@ impl<'a, R: Runtime, T: Trace> Evaluation<'a, R, T> {
         Ok(self.ended(trace::ACTION, outcome))
     }
 
-    /// What a stage says.
+    /// Applies the verdict of a stage.
     ///
     /// # Errors
-    /// It has decided.
+    /// The verdict ends the evaluation.
     fn stage(&mut self, name: &'static str, verdict: Option<Verdict>) -> Result<(), Outcome> {
         match verdict {
             Some(Verdict::Pass) => self.trace.stage(name, Said::Pass),
@@ -206,7 +208,7 @@ impl<'a, R: Runtime, T: Trace> Evaluation<'a, R, T> {
         Ok(())
     }
 
-    /// A stage has decided.
+    /// Reports the result of the stage that ended the evaluation.
     fn ended(&self, name: &'static str, outcome: Outcome) -> Outcome {
         let said = match &outcome {
             Outcome::Forward(_) => Said::Pass,
@@ -217,10 +219,10 @@ impl<'a, R: Runtime, T: Trace> Evaluation<'a, R, T> {
         outcome
     }
 
-    /// 7 and 8: the route whose steps decide.
+    /// 7 and 8: the route whose steps run.
     ///
     /// # Errors
-    /// There is none, or it is a preflight.
+    /// No route matches, or the request is a preflight.
     fn choose(&mut self) -> Result<RouteId, Outcome> {
         let preflight = cors::preflight(&self.request.head);
         let (runtime, listener, asked) = (self.runtime, self.listener, preflight.as_ref());
@@ -244,7 +246,7 @@ impl<'a, R: Runtime, T: Trace> Evaluation<'a, R, T> {
         }
     }
 
-    /// 15, or all that a request needs for its first try.
+    /// 15, or the preparation of the first attempt.
     fn act(&mut self, route: &'a Route) -> Outcome {
         match &route.action {
             Action::Redirect(accepted) => match respond::redirect(accepted, &self.request) {
@@ -258,7 +260,7 @@ impl<'a, R: Runtime, T: Trace> Evaluation<'a, R, T> {
         }
     }
 
-    /// Draws an upstream, and makes the head what it gets.
+    /// Selects an upstream, and prepares the head for it.
     fn forward(&mut self, route: &Route, backends: &[WeightedBackend]) -> Forwarding {
         let (runtime, request) = (self.runtime, &mut self.request);
         let targets = Backends::new(runtime.config(), route, backends);

@@ -1,7 +1,8 @@
-//! Steps 1 to 3: what is refused at the door, who the client is, and a head in which nothing is left to doubt.
+//! Steps 1 to 3: validates the head, determines the client, and makes the head unambiguous.
 //!
-//! Afterwards the target is in origin form with the canonical path, Host is there and is the one authority, no
-//! hop-by-hop field is left, and the headers that the proxy owns are the proxy's.
+//! Afterwards the target is in origin form with the canonical path, Host exists and is the only
+//! authority, all hop-by-hop fields are removed, and fields that the proxy owns contain only its
+//! values.
 
 use std::time::Duration;
 
@@ -24,31 +25,32 @@ use outrigger_filters::{
 
 use crate::{Runtime, Subject};
 
-/// What a look at a head has found out, as far as it came.
+/// Facts about a head, as far as it was checked.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// It is a gRPC call.
+    /// The request is a gRPC call.
     pub is_grpc: bool,
-    /// The client expects something before it sends its body.
+    /// The client sent `Expect: 100-continue`.
     pub expects: bool,
-    /// How long a gRPC client waits for the end of its call.
+    /// The deadline of a gRPC call, from its start.
     pub grpc_timeout: Option<Duration>,
-    /// Who the client is.
+    /// The client's address.
     pub client: Option<ClientAddress>,
-    /// Its fields were cleaned, and all that follows is known.
+    /// The fields were cleaned, and everything below is known.
     pub is_clean: bool,
-    /// What the hop-by-hop fields asked for.
+    /// The content of the hop-by-hop fields.
     pub hop: Hop,
-    /// What the client speaks, to the proxy or to the trusted peer in front of it.
+    /// The scheme that the client uses, towards the proxy or towards the trusted peer in front of
+    /// it.
     pub scheme: Scheme,
-    /// The id that a trusted peer gave the request; without it the request gets a new one.
+    /// The request id from a trusted peer; without one the proxy generates one.
     pub kept_id: Option<RequestId>,
-    /// What the proxy tells the app about the client; nothing on outbound listeners.
+    /// The `x-forwarded-*` fields for the app; `None` on outbound listeners.
     pub forwarded: Option<Forwarded>,
 }
 
 impl Facts {
-    /// Writes them down for the steps of the request. Large ones are moved once, to where the steps read them.
+    /// Stores the facts in the exchange for the steps of the request. Large values are moved once.
     #[inline]
     pub fn write(&mut self, exchange: &Exchange, new_id: impl FnOnce() -> RequestId) {
         exchange.is_grpc.set(self.is_grpc);
@@ -74,10 +76,12 @@ impl Facts {
     }
 }
 
-/// Checks a head and makes it canonical. `facts` has what was found out, also where the head is refused.
+/// Checks a head and makes it canonical. `facts` contains the facts so far, also if the head is
+/// rejected.
 ///
 /// # Errors
-/// Too large, malformed, to be read in two ways, or for a host that the connection was not opened for.
+/// The head is too large, malformed or ambiguous, or its host does not belong to the connection's
+/// certificate.
 #[inline]
 pub fn admit<R: Runtime>(
     head: &mut Parts,
@@ -93,14 +97,15 @@ pub fn admit<R: Runtime>(
     check_and_clean(head, subject, &listener, facts)
 }
 
-/// What a listener has for the requests that come through it.
+/// Settings of the listener.
 struct Listening<'a> {
     model: &'a Listener,
     claim_headers: Option<&'a ClaimHeaders>,
     is_one_certificate: &'a dyn Fn(&str, &str) -> bool,
 }
 
-/// The function above, which is compiled here, in one piece with all that it calls.
+/// The function above without generics, so that it is compiled here, in one piece with everything
+/// that it calls.
 fn check_and_clean(
     head: &mut Parts,
     subject: &Subject<'_>,
@@ -108,39 +113,41 @@ fn check_and_clean(
     facts: &mut Facts,
 ) -> Result<(), Error> {
     let model = listener.model;
-    let mut found = Found::default();
-    let checked = framing::check(head, &model.limits, |name, value| found.see(name, value));
-    (facts.is_grpc, facts.expects) = (found.is_grpc, found.expects);
+    let mut scan = FieldScan::default();
+    let checked = framing::check(head, &model.limits, |name, value| scan.see(name, value));
+    (facts.is_grpc, facts.expects) = (scan.is_grpc, scan.expects);
     let authority = checked?;
-    if found.is_grpc {
+    if scan.is_grpc {
         facts.grpc_timeout = grpc::timeout(&head.headers);
     }
     let misdirected =
         authority.is_some_and(|authority| is_misdirected(subject, listener, authority.text));
     let host = authority.map(Host::of).transpose()?;
-    let client = decide_client(&head.headers, subject, model, &found);
+    let client = decide_client(&head.headers, subject, model, &scan);
     let peer_trusted = client.address.peer_trusted;
     facts.client = Some(client.address);
-    clean(head, subject, model, client, host, &found, facts).map_err(Error::Malformed)?;
-    // A proxy in front of us names the hop in SNI, and hands on the Host of its client.
+    clean(head, subject, model, client, host, &scan, facts).map_err(Error::Malformed)?;
+    // A proxy in front of this one names the hop in SNI, and forwards the Host of its client.
     if misdirected && !peer_trusted {
         return Err(Error::Misdirected);
     }
     if let Some(claim_headers) = listener.claim_headers {
         claim_headers.strip(&mut head.headers);
     }
-    // Nominations of `Connection` go before the proxy adds what is its own (CVE-2024-45410).
+    // Fields nominated by `Connection` are removed before the proxy adds its own (CVE-2024-45410).
     canonical_target(head, model)
 }
 
-/// What of a head that is refused was not looked at in full: responses in gRPC's own way, and no `100 Continue`.
+/// Facts for the response to a head that was rejected before they were checked: gRPC format, and no
+/// `100 Continue`.
 pub fn note_refused(headers: &HeaderMap, exchange: &Exchange) {
     exchange.is_grpc.set(grpc::is_grpc(headers));
     exchange.expects.set(headers.contains_key(header::EXPECT));
 }
 
-/// Whether a new connection for this authority would get another certificate than the server name that the client has
-/// asked for. Allocates only where the two are different names, and the authority is not in lower case.
+/// Whether a new connection for this authority would get another certificate than the server name
+/// of this connection. Allocates only if the two names differ, and the authority is not in lower
+/// case.
 fn is_misdirected(subject: &Subject<'_>, listener: &Listening<'_>, authority: &str) -> bool {
     let Some(asked) = subject.tls.as_ref().and_then(|tls| tls.server_name) else {
         return false;
@@ -153,16 +160,16 @@ fn is_misdirected(subject: &Subject<'_>, listener: &Listening<'_>, authority: &s
     !name.eq_ignore_ascii_case(asked) && !is_one()
 }
 
-/// What the one pass over the fields found for the steps here.
+/// The result of the one pass over the fields.
 #[derive(Default)]
-struct Found {
+struct FieldScan {
     owned: owned_headers::Found,
     hop: hop_by_hop::Found,
     is_grpc: bool,
     expects: bool,
 }
 
-impl Found {
+impl FieldScan {
     fn see(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.owned.see(name);
         self.hop.see(name);
@@ -174,10 +181,10 @@ impl Found {
     }
 }
 
-/// The one authority as a Host value.
+/// The authority as a Host value.
 struct Host {
     value: HeaderValue,
-    /// It stands among the fields already.
+    /// The value is among the fields already.
     received: bool,
 }
 
@@ -198,20 +205,20 @@ impl Host {
     }
 }
 
-/// Who the client is, and what the proxy tells the app about it.
+/// The client's address, and the `x-forwarded-*` fields for the app.
 struct Client {
     address: ClientAddress,
     forwarded_for: HeaderValue,
 }
 
-/// 2: by the peer, and by what a trusted peer says.
+/// 2: the client, from the peer and the fields of a trusted peer.
 fn decide_client(
     headers: &HeaderMap,
     subject: &Subject<'_>,
     listener: &Listener,
-    found: &Found,
+    scan: &FieldScan,
 ) -> Client {
-    let lines = found
+    let lines = scan
         .owned
         .owned()
         .then(|| headers.get_all(&owned_headers::X_FORWARDED_FOR));
@@ -230,28 +237,28 @@ fn decide_client(
     }
 }
 
-/// 3: only the proxy's own words about the client, and no field that ends here.
+/// 3: removes owned and hop-by-hop fields.
 fn clean(
     head: &mut Parts,
     subject: &Subject<'_>,
     listener: &Listener,
     client: Client,
     host: Option<Host>,
-    found: &Found,
+    scan: &FieldScan,
     facts: &mut Facts,
 ) -> Result<(), Reason> {
     let headers = &mut head.headers;
     let outbound = listener.direction == Direction::Outbound;
     let peer_trusted = client.address.peer_trusted;
-    let taken = found
+    let taken = scan
         .owned
         .strip(headers, listener.underscore_headers, peer_trusted)?;
-    facts.hop = found.hop.strip(headers, owned_headers::owns);
+    facts.hop = scan.hop.strip(headers, owned_headers::owns);
     let spoken = match subject.tls {
         Some(_) => Scheme::Https,
         None => Scheme::Http,
     };
-    // The app may choose the id of its own calls.
+    // On an outbound listener the app may choose the id of its own calls.
     facts.kept_id = request_id::keep(taken.request_id.clone(), peer_trusted || outbound);
     facts.scheme = scheme(&taken, peer_trusted, spoken);
     if !outbound {
@@ -271,7 +278,7 @@ fn clean(
     Ok(())
 }
 
-/// What the proxy tells the app about the client; a trusted peer's own words count.
+/// The `x-forwarded-*` fields for the app; values of a trusted peer are kept.
 fn forwarded(
     taken: Taken,
     believed: bool,
@@ -292,11 +299,11 @@ fn forwarded(
     }
 }
 
-/// What the client speaks to the first of us: what a trusted peer says about it, where it says one of the two. A
-/// WebSocket's scheme is that of the request that began it.
+/// The scheme between the client and the first proxy: that of a trusted peer, if it is `http` or
+/// `https`. A WebSocket has the scheme of its request.
 fn scheme(taken: &Taken, believed: bool, spoken: Scheme) -> Scheme {
-    let told = taken.forwarded_proto.as_ref().filter(|_| believed);
-    match told
+    let received = taken.forwarded_proto.as_ref().filter(|_| believed);
+    match received
         .map(|proto| proto.as_bytes().to_ascii_lowercase())
         .as_deref()
     {
@@ -306,7 +313,7 @@ fn scheme(taken: &Taken, believed: bool, spoken: Scheme) -> Scheme {
     }
 }
 
-/// The canonical path in an origin-form target. `*` of OPTIONS stays.
+/// Writes the canonical path into an origin-form target. `*` of OPTIONS is kept.
 fn canonical_target(head: &mut Parts, listener: &Listener) -> Result<(), Error> {
     if head.method == Method::OPTIONS && head.uri.path() == "*" {
         return Ok(());

@@ -1,9 +1,10 @@
-//! What happens to a request, decided from its head, its client and the time: no sockets, no waiting.
+//! Decides what happens to a request, from its head, its client and the time: no sockets, no
+//! waiting.
 //!
-//! The data path of the proxy calls these functions, and so does everything that says what would happen to a request:
-//! [`evaluate()`] walks them in the order of the data path. What a function decides by stands in its arguments: the [`Subject`],
-//! the head, and the [`Runtime`] of a configuration. Filters have their decisions in `outrigger_filters`; here stands what
-//! joins them.
+//! The data path of the proxy calls these functions, and so does everything that predicts its
+//! decisions: [`evaluate()`] runs them in the order of the data path. All inputs of a function are
+//! arguments: the [`Subject`], the head, and the [`Runtime`] of a configuration. The decisions of
+//! single filters are in `outrigger_filters`; this crate combines them.
 
 pub mod auth;
 pub mod backends;

@@ -1,4 +1,5 @@
-//! Step 15 and the way back: redirects, fixed responses, and what the proxy changes in the head of any response.
+//! Step 15 and the response path: redirects, fixed responses, and the headers that the proxy
+//! changes in any response.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
@@ -12,10 +13,10 @@ use outrigger_filters::{
     service::{self, Body, Request},
 };
 
-/// The response to a request that `requestRedirect` sends elsewhere.
+/// The response of `requestRedirect`.
 ///
 /// # Errors
-/// Request and redirect together make no Location.
+/// Request and redirect together form no valid Location.
 pub fn redirect(redirect: &Redirect, request: &Request) -> Result<Response<Body>, Error> {
     let head = &request.head;
     let authority = head
@@ -53,14 +54,14 @@ impl Direct {
         }
     }
 
-    /// The response to a request.
+    /// Creates the response.
     pub fn response(&self) -> Response<Body> {
         service::text(self.status, self.body.clone())
     }
 }
 
-/// 23 and 8: what a response says to its client beside what it said already: cookies of `extAuth`, `responseHeaders` of the
-/// route, and which origins may read it.
+/// 23 and 8: the headers that the proxy adds to a response: cookies of `extAuth`, `responseHeaders`
+/// of the route, and CORS.
 #[inline]
 pub fn finish(
     exchange: &Exchange,

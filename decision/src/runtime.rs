@@ -1,4 +1,4 @@
-//! What a configuration decides by: tables, keys, rules and steps, made once for it.
+//! The running state of a configuration: tables, keys, rules and steps, created once for it.
 
 use std::{future::Future, rc::Rc};
 
@@ -8,42 +8,43 @@ use outrigger_filters::{claim_headers::ClaimHeaders, cors, jwt::Keys, step::Step
 
 use crate::{auth::Verifiers, router::RouteTable};
 
-/// The running side of one configuration, as decisions see it.
+/// The running state of one configuration, as decisions use it.
 pub trait Runtime {
-    /// Where the keys of token providers are.
+    /// Access to the keys of token providers.
     type Keys: KeySource;
 
-    /// What was accepted.
+    /// The accepted configuration.
     fn config(&self) -> &Config;
 
     /// The routes of a listener.
     fn table(&self, listener: ListenerId) -> &RouteTable;
 
-    /// Fields that carry claims and that no client of this listener may send.
+    /// Fields that contain claims and that no client of this listener may send.
     fn claim_headers(&self, listener: ListenerId) -> Option<&ClaimHeaders>;
 
-    /// Whether a TLS handshake for either of two names, in lower case, shows the same certificate; `true` where the
-    /// listener does not terminate TLS.
+    /// Whether a TLS handshake gets the same certificate for both names, which are in lower case;
+    /// `true` if the listener does not terminate TLS.
     fn is_one_certificate(&self, listener: ListenerId, one: &str, other: &str) -> bool;
 
-    /// What tokens are verified with.
+    /// The state for verifying tokens.
     fn verifiers(&self) -> &Rc<Verifiers<Self::Keys>>;
 
-    /// Which origins may read the responses of a route.
+    /// The CORS policy of a route.
     fn cors(&self, route: RouteId) -> Option<&cors::Policy>;
 
-    /// The steps of a route, in their order. The data path has them in a chain that it builds once.
+    /// The steps of a route, in their order. The data path builds a chain of them once.
     fn steps(&self, route: RouteId) -> Steps;
 
-    /// The credentials that the proxy shows to an upstream in `Authorization`.
+    /// The proxy's own credentials for an upstream, in `Authorization`.
     fn authorization(&self, upstream: UpstreamId) -> Option<&HeaderValue>;
 }
 
 /// Keys that may be renewed.
 pub trait KeySource: Keys + 'static {
-    /// Whether keys of a provider may become newer than they are: not where they stand in the configuration.
+    /// Whether keys of a provider can be renewed: not if they are in the configuration.
     fn may_renew(&self, provider: ProviderId) -> bool;
 
-    /// Has the keys of a provider fetched, within limits of its own, and returns when they are as new as they get.
+    /// Fetches the keys of a provider, within limits of its own, and returns when that has
+    /// succeeded or failed.
     fn renew(&self, provider: ProviderId) -> impl Future<Output = ()>;
 }

@@ -1,24 +1,25 @@
-//! Why a decision came out as it did, for what explains it. The data path does not listen: its [`Trace`] is `()`, every call
-//! is compiled away, and the router stops at the first rule that holds.
+//! Explains a decision. The data path uses `()` as its [`Trace`]: every call is compiled away, and
+//! the router stops at the first rule that matches.
 
 use http::Response;
 use outrigger_config::model::RouteId;
 use outrigger_filters::{error::Error, service::Body};
 
-/// Listens to a decision while it is made.
+/// Receives the details of a decision.
 pub trait Trace: Copy {
-    /// Whether anything listens; without it the router asks no rule behind the one that holds.
+    /// Whether the trace is used; without it the router stops at the first rule that matches.
     const LISTENS: bool = true;
 
-    /// The routes of this host name are asked: a name, the suffix of a wildcard with its dot, or `None` for routes without
-    /// host names. Each one that the request's host matches comes once, most specific first.
+    /// The routes of this host name are checked: a name, the suffix of a wildcard with its dot, or
+    /// `None` for routes without host names. It is called once for each one that matches the
+    /// request's host, most specific first.
     fn hostname(self, _name: Option<&str>) {}
 
     /// A match of a route, by its index, whose host name and path match the request, in order of precedence.
     fn candidate(self, _route: RouteId, _match_index: u32, _lost: Option<Lost>) {}
 
-    /// What a stage of [`evaluate`](crate::evaluate()) said: one of the constants here, or a step by its
-    /// [`name`](outrigger_filters::step::Step::name).
+    /// The result of a stage of [`evaluate`](crate::evaluate()): one of the constants here, or a
+    /// step by its [`name`](outrigger_filters::step::Step::name).
     fn stage(self, _stage: &'static str, _said: Said<'_>) {}
 }
 
@@ -34,25 +35,26 @@ pub const CORS: &str = "cors";
 /// `requestRedirect`, `directResponse`, or the choice of an upstream.
 pub const ACTION: &str = "action";
 
-/// Nothing listens.
+/// No trace.
 impl Trace for () {
     const LISTENS: bool = false;
 }
 
-/// What a stage says about a request.
+/// The result of a stage.
 #[derive(Debug, Clone, Copy)]
 pub enum Said<'a> {
-    /// The next stage looks at it.
+    /// The request continues with the next stage.
     Pass,
-    /// It is refused.
+    /// The request is rejected.
     Refuse(&'a Error),
-    /// This is the answer to it.
+    /// The request gets this response.
     Answer(&'a Response<Body>),
-    /// It is not known before the stage is carried out.
+    /// The result cannot be known without carrying out the stage.
     Unknown,
 }
 
-/// Why a match with the request's host name and path does not take it: the first condition that does not hold.
+/// Why a match with the request's host name and path does not apply: its first condition that does
+/// not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lost {
     /// `method`.
@@ -63,8 +65,8 @@ pub enum Lost {
     Headers,
     /// `queryParams`.
     Query,
-    /// `claims`, of a token that is verified.
+    /// `claims` of a verified token.
     Claims,
-    /// All hold, and a match that stands before it has the request.
+    /// All conditions match, but an earlier match has precedence.
     Precedence,
 }

@@ -1,10 +1,10 @@
-//! What HTTP/1.1 and HTTP/2 each want of a request head that is sent on.
+//! Prepares a request head for HTTP/1.1 or HTTP/2.
 
 use http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts};
 use outrigger_config::model::{Protocol, Upstream};
 use outrigger_filters::{context::Exchange, cookie};
 
-/// What is spoken for one request.
+/// The protocol of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     /// HTTP/1.1.
@@ -16,20 +16,21 @@ pub enum Wire {
 /// How a request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sending {
-    /// What is spoken.
+    /// The protocol.
     pub wire: Wire,
-    /// The client asked to upgrade, and so does the proxy.
+    /// The client requested an upgrade, which the proxy forwards.
     pub upgrade: bool,
-    /// It may go out once more after its connection broke without an answer: a safe method, no body.
+    /// The request may be sent again after its connection broke without a response: a safe method,
+    /// no body.
     pub repeatable: bool,
-    /// `:scheme` of HTTP/2: what protects the request.
+    /// `:scheme` of HTTP/2: whether the connection to the upstream uses TLS.
     pub scheme: &'static str,
     /// Over HTTP/2, `te: trailers` is sent.
     pub te_trailers: bool,
 }
 
-/// Makes a head ready for an upstream. `has_body`: whether a body follows; `authorization`: what the proxy shows the upstream of
-/// its own.
+/// Prepares a head for an upstream. `has_body`: whether a body follows; `authorization`: the
+/// proxy's own credentials for the upstream.
 pub fn prepare(
     head: &mut Parts,
     has_body: bool,
@@ -73,13 +74,15 @@ fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
     }
 }
 
-/// The codec writes the one framing field itself. Upgrades and `TE: trailers` are the proxy's own hop again.
+/// The codec writes the framing field itself. Upgrades and `TE: trailers` are added again for the
+/// proxy's own hop.
 fn http1_head(head: &mut Parts, upstream: &Upstream, exchange: &Exchange) -> bool {
     let version = std::mem::replace(&mut head.version, Version::HTTP_11);
     let hop = exchange.hop.get();
     let headers = &mut head.headers;
     if version < Version::HTTP_11 && !headers.contains_key(header::HOST) {
-        // HTTP/1.0 may come without, all others are refused; HTTP/1.1 must not go without.
+        // HTTP/1.0 permits a request without Host, which HTTP/1.1 requires; all others were
+        // rejected before.
         let authority = HeaderValue::from_str(upstream.authority());
         headers.insert(
             header::HOST,
@@ -104,16 +107,17 @@ fn http2_head(head: &mut Parts, upstream: &Upstream, exchange: &Exchange) {
     let headers = &mut head.headers;
     headers.remove(header::TRANSFER_ENCODING);
     if exchange.is_request_complete() {
-        headers.remove(header::EXPECT); // its client did not wait
+        headers.remove(header::EXPECT); // the client of the proxy did not wait
     }
     if !headers.contains_key(header::HOST)
         && let Ok(authority) = HeaderValue::from_str(upstream.authority())
     {
-        headers.insert(header::HOST, authority); // HTTP/1.0 may come without
+        headers.insert(header::HOST, authority); // HTTP/1.0 permits a request without Host
     }
 }
 
-/// HTTP/2 may split one Cookie into crumbs; HTTP/1.1 has one (RFC 9113 section 8.2.3).
+/// HTTP/2 may split one Cookie into several fields; HTTP/1.1 permits only one (RFC 9113 section
+/// 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
         return;

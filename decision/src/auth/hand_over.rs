@@ -1,6 +1,7 @@
-//! What the app gets of a client's tokens: claims as headers, and the token itself only where `forwardToken` says so.
+//! Headers and tokens towards the app: claims as headers, and the token itself only where
+//! `forwardToken` is set.
 //!
-//! Behind every step that may still want to see the token.
+//! This step runs after every step that may need the token.
 
 use std::rc::Rc;
 
@@ -15,16 +16,16 @@ use outrigger_filters::{
 use super::Verifiers;
 use crate::KeySource;
 
-/// Takes tokens away and puts claims in.
+/// Removes tokens and inserts claims.
 #[derive(Debug)]
 pub struct HandOverStep<K> {
-    /// Where tokens stand that are not handed on.
+    /// The locations of tokens that are not forwarded.
     hidden: Vec<TokenLocation>,
     verifiers: Rc<Verifiers<K>>,
 }
 
 impl<K: KeySource> HandOverStep<K> {
-    /// For the tokens that a route takes.
+    /// The step for the tokens that a route accepts.
     pub fn new(requirement: &Requirement, verifiers: &Rc<Verifiers<K>>) -> Self {
         let mut hidden = Vec::new();
         for provider in requirement.providers().map(|id| verifiers.model(id)) {
@@ -43,16 +44,18 @@ impl<K: KeySource> HandOverStep<K> {
             .iter()
             .filter(|place| !self.is_handed_on(place, tokens))
         {
-            // What stands there is taken away also when it was not looked at, or refused and only reported.
+            // The token is removed also if it was not verified, or was rejected in `mode: report`.
             extract::remove(std::slice::from_ref(place), headers);
         }
         for (name, value) in tokens.iter().flat_map(|granted| granted.token.headers()) {
-            // The client's own are gone, so what is there is another token's, which comes first.
+            // The client's own field was removed, so an existing one is from an earlier token,
+            // which has precedence.
             headers.entry(name).or_insert_with(|| value.clone());
         }
     }
 
-    /// Whether a verified token stands there whose provider hands it on, whatever others say about their own.
+    /// Whether this location has a verified token whose provider forwards it; other providers of
+    /// the location do not matter.
     fn is_handed_on(&self, place: &TokenLocation, tokens: &Tokens) -> bool {
         let mut providers = tokens
             .iter()

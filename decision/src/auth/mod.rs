@@ -1,5 +1,5 @@
-//! Step 10: who the client is. The decisions are [`outrigger_filters::jwt`]'s; here stand what a worker decides with, the wait
-//! for newer keys, and what the app gets of it.
+//! Step 10: authentication. [`outrigger_filters::jwt`] verifies tokens; this module contains the
+//! state of a worker, the wait for newer keys, and the headers for the app.
 
 mod hand_over;
 mod step;
@@ -18,17 +18,17 @@ use crate::KeySource;
 pub use hand_over::HandOverStep;
 pub use step::AuthStep;
 
-/// What one worker verifies tokens with.
+/// The state with which one worker verifies tokens.
 #[derive(Debug)]
 pub struct Verifiers<K> {
     providers: Arc<Providers>,
     keys: K,
-    /// The worker's own, so that no other worker waits for it; it outlives reloads.
+    /// The worker's own cache, so that there is no lock; it survives reloads.
     cache: Rc<RefCell<TokenCache>>,
 }
 
 impl<K: KeySource> Verifiers<K> {
-    /// Providers and where their keys are.
+    /// The providers and access to their keys.
     pub fn new(providers: Arc<Providers>, keys: K, cache: Rc<RefCell<TokenCache>>) -> Self {
         Self {
             providers,
@@ -37,7 +37,7 @@ impl<K: KeySource> Verifiers<K> {
         }
     }
 
-    /// Lets `look` examine a request. What was verified once stays known for it.
+    /// Calls `look` with an examination of the request. Results are kept for the request.
     pub fn examine<R>(
         &self,
         context: &Exchange,
@@ -65,7 +65,7 @@ impl<K: KeySource> Verifiers<K> {
         self.keys.may_renew(provider)
     }
 
-    /// Has the keys of a provider fetched, as [`KeySource::renew`] does.
+    /// Fetches the keys of a provider, as [`KeySource::renew`] does.
     pub async fn newer_keys(&self, provider: ProviderId) {
         self.keys.renew(provider).await;
     }

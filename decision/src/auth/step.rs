@@ -15,7 +15,7 @@ use outrigger_filters::{
 use super::Verifiers;
 use crate::KeySource;
 
-/// Refuses requests that do not meet the route's requirement.
+/// Rejects requests that do not meet the route's requirement.
 #[derive(Debug)]
 pub struct AuthStep<K>(Rc<Gate<K>>);
 
@@ -44,10 +44,10 @@ impl<K: KeySource> Gate<K> {
             .examine(context, headers, |one| one.require(&self.requirement))
     }
 
-    /// The end of an examination.
+    /// Applies the result of an examination.
     ///
     /// # Errors
-    /// Why the request is refused, unless that is only tried out.
+    /// Why the request is rejected, unless the mode is `report`.
     fn settle(&self, outcome: Outcome, context: &Exchange) -> Result<(), Error> {
         match (outcome.settle(), self.mode) {
             (Ok(tokens), _) => context.let_in(tokens),
@@ -57,7 +57,8 @@ impl<K: KeySource> Gate<K> {
         Ok(())
     }
 
-    /// Newer keys may have the one that a token names. Each provider is asked at most once for a request.
+    /// Repeats the examination with newer keys, which may contain the key that a token names. Each
+    /// provider is fetched at most once for a request.
     async fn examine_with_newer_keys(
         &self,
         mut provider: ProviderId,
@@ -83,7 +84,8 @@ impl<K: KeySource> Step for AuthStep<K> {
         let Outcome::NeedsKeys(provider) = outcome else {
             return self.0.settle(outcome, context).into();
         };
-        // The fields are copied only here: the head stays with the request, and a key that is not known is rare.
+        // The fields are copied only here: the head stays with the request, and an unknown key is
+        // rare.
         let (gate, context, headers) = (Rc::clone(&self.0), Rc::clone(context), headers.clone());
         Verdict::wait(async move {
             let outcome = gate
@@ -93,7 +95,7 @@ impl<K: KeySource> Step for AuthStep<K> {
         })
     }
 
-    /// Keys that stand in the configuration are as new as they get.
+    /// Keys in the configuration cannot become newer.
     fn peek(&self, request: &mut Request, _: Counting) -> Option<Verdict> {
         let (context, headers) = (&request.context, &request.head.headers);
         match self.0.examine(context, headers) {

@@ -1,7 +1,8 @@
-//! A condition on a header: one of its values must hold, so that several lines cannot hide one.
+//! A condition on a header: one of its values must match, so that repeated fields cannot hide a
+//! value.
 //!
-//! Fields that the proxy writes itself are seen as the app will see them. Only `x-forwarded-host` is compared in the one form
-//! that every host has, so that no spelling of it leads around a condition.
+//! Fields that the proxy writes itself are matched as the app will receive them. Only
+//! `x-forwarded-host` is matched in canonical form, so that no spelling of it bypasses a condition.
 
 use std::sync::Arc;
 
@@ -15,12 +16,12 @@ use super::Head;
 #[derive(Debug, Clone)]
 pub(super) struct HeaderRule {
     name: HeaderName,
-    /// The proxy writes it itself.
+    /// The proxy writes this field.
     owned: bool,
     value: ValueRule,
 }
 
-/// What a header or a query parameter must be.
+/// The value that a header or a query parameter must have.
 #[derive(Debug, Clone)]
 pub(super) enum ValueRule {
     Present,

@@ -1,14 +1,14 @@
-//! One table for each host name, and the order in which a host looks at them.
+//! One table for each host name, and the order in which the tables of a host are queried.
 
 use outrigger_config::model::Hostname;
 use outrigger_filters::host;
 
 use super::lookup::{TextMap, lengths};
 
-/// A DNS name has at most 253 characters; a request for a longer one was refused.
+/// A DNS name has at most 253 characters; requests for longer names were rejected before.
 const MAX_HOST: usize = 255;
 
-/// `T` by host name.
+/// A `T` for each host name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hosts<T> {
     exact: TextMap<T>,
@@ -19,7 +19,7 @@ pub(super) struct Hosts<T> {
 }
 
 impl<T: Default> Hosts<T> {
-    /// The table of one name, `None` for any host. Call [`finish`](Self::finish) after the last one.
+    /// The table of one name; `None` is any host. Call [`finish`](Self::finish) after the last one.
     pub(super) fn table(&mut self, name: Option<&Hostname>) -> &mut T {
         match name {
             Some(Hostname::Exact(name)) => self.exact.entry((&**name).into()).or_default(),
@@ -40,13 +40,14 @@ impl<T: Default> Hosts<T> {
         self.wildcard_lengths = lengths(&self.wildcards);
     }
 
-    /// Whether there is a table of any name.
+    /// Whether there is a table with a host name.
     pub(super) fn have_names(&self) -> bool {
         !self.exact.is_empty() || !self.wildcards.is_empty()
     }
 
-    /// Asks the tables of all names that `host` has, most specific first, until one answers. Each is asked with the name that
-    /// it stands for: of a wildcard its suffix, of all other hosts none.
+    /// Queries the tables of all names that match `host`, most specific first, until one returns a
+    /// result. `find` gets the name of the table: for a wildcard its suffix, `None` for the table
+    /// of any host.
     #[inline]
     pub(super) fn find<R>(
         &self,
@@ -78,7 +79,7 @@ impl<T: Default> Hosts<T> {
     fn wildcard<R>(&self, host: &str, ask: impl Fn(Option<&str>, &T) -> Option<R>) -> Option<R> {
         self.wildcard_lengths
             .iter()
-            // At least one character in front, and a dot where the suffix begins.
+            // At least one character before the suffix, which begins with a dot.
             .filter_map(|length| host.len().checked_sub(*length).filter(|at| *at > 0))
             .filter(|at| host.as_bytes()[*at] == b'.')
             .find_map(|at| {
@@ -89,7 +90,7 @@ impl<T: Default> Hosts<T> {
     }
 }
 
-/// The host itself when it is in lower case already, as nearly always.
+/// The host in lower case; almost always it already is.
 fn lower_case<'a>(host: &'a str, buffer: &'a mut [u8; MAX_HOST]) -> Option<&'a str> {
     if !host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Some(host).filter(|host| host.len() <= MAX_HOST);

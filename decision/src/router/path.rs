@@ -6,24 +6,25 @@ use outrigger_config::model::PathMatch;
 use regex::Regex;
 
 use super::{
-    Asking, Choice,
+    Choice, Search,
     lookup::{TextMap, lengths},
     rule::{Rule, Rules, first, sort},
     template::Templates,
 };
 use crate::{Trace, trace::Lost};
 
-/// What takes a path.
+/// The rules of one host by path.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Paths {
     exact: TextMap<Rules>,
     templates: Templates,
-    /// Longer sources first. Tried one by one: a regex that does not fit fails at its first byte.
+    /// Longer sources first. Tried one by one: a regex that does not match usually fails at its
+    /// first byte.
     regexes: Vec<RegexRule>,
     /// Without trailing slash.
     prefixes: TextMap<Rules>,
     prefix_lengths: Box<[usize]>,
-    /// The prefix `/`, which takes every path.
+    /// The rules of the prefix `/`, which matches every path.
     all: Rules,
 }
 
@@ -92,44 +93,45 @@ impl Paths {
         self.prefix_lengths = lengths(&self.prefixes);
     }
 
-    /// The most specific rule that takes the head.
+    /// The most specific rule that matches the head.
     #[inline]
-    pub(super) fn find<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
-        self.exact(asking)
-            .or_else(|| self.template(asking))
-            .or_else(|| self.regex(asking))
-            .or_else(|| self.prefix(asking))
-            .or_else(|| asking.settle(first(&self.all, asking)?, Some(0)))
+    pub(super) fn find<T: Trace>(&self, search: &Search<'_, T>) -> Option<Choice> {
+        self.exact(search)
+            .or_else(|| self.template(search))
+            .or_else(|| self.regex(search))
+            .or_else(|| self.prefix(search))
+            .or_else(|| search.settle(first(&self.all, search)?, Some(0)))
     }
 
     #[inline]
-    fn exact<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
+    fn exact<T: Trace>(&self, search: &Search<'_, T>) -> Option<Choice> {
         if self.exact.is_empty() {
             return None;
         }
-        let rules = self.exact.get(asking.head.path)?;
-        asking.settle(first(rules, asking)?, None)
+        let rules = self.exact.get(search.head.path)?;
+        search.settle(first(rules, search)?, None)
     }
 
     #[inline]
-    fn template<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
+    fn template<T: Trace>(&self, search: &Search<'_, T>) -> Option<Choice> {
         if self.templates.is_empty() {
             return None;
         }
-        asking.settle(self.templates.find(asking)?, None)
+        search.settle(self.templates.find(search)?, None)
     }
 
     #[inline]
-    fn regex<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
+    fn regex<T: Trace>(&self, search: &Search<'_, T>) -> Option<Choice> {
         self.regexes
             .iter()
-            .find_map(|entry| asking.settle(entry.takes(asking)?, None))
+            .find_map(|entry| search.settle(entry.takes(search)?, None))
     }
 
-    /// Only lengths that some prefix has are tried, so a long path costs no more than a short one.
+    /// Only the lengths of existing prefixes are tried, so a long path costs no more than a short
+    /// one.
     #[inline]
-    fn prefix<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
-        let path = asking.head.path;
+    fn prefix<T: Trace>(&self, search: &Search<'_, T>) -> Option<Choice> {
+        let path = search.head.path;
         self.prefix_lengths
             .iter()
             .filter(|length| {
@@ -138,27 +140,27 @@ impl Paths {
             })
             .find_map(|length| {
                 let rules = self.prefixes.get(path.get(..*length)?)?;
-                asking.settle(first(rules, asking)?, Some(*length))
+                search.settle(first(rules, search)?, Some(*length))
             })
     }
 }
 
 impl RegexRule {
-    /// The rule, where it holds. The other conditions are cheaper than the regex and are looked at before it, unless a trace
-    /// is to hear of those alone whose path matches.
+    /// The rule, if it matches. The other conditions are cheaper than the regex and are checked
+    /// first, except with a trace, which must report only rules whose path matches.
     #[inline]
-    fn takes<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<&Rule> {
-        let head = asking.head;
+    fn takes<T: Trace>(&self, search: &Search<'_, T>) -> Option<&Rule> {
+        let head = search.head;
         let is_match = || self.regex.is_match(head.path);
         if T::LISTENS && !is_match() {
             return None;
         }
         let rule = &self.rule;
         match rule.lost(head) {
-            Some(lost) => rule.tell(lost, asking),
+            Some(lost) => rule.tell(lost, search),
             None if !is_match() => {}
             None if rule.has_claims(head) => return Some(rule),
-            None => rule.tell(Lost::Claims, asking),
+            None => rule.tell(Lost::Claims, search),
         }
         None
     }

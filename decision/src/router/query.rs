@@ -1,7 +1,8 @@
-//! A condition on a query parameter: its first value, decoded, must hold.
+//! A condition on a query parameter: its first value, decoded, must match.
 //!
-//! Names and values are decoded as `application/x-www-form-urlencoded` (WHATWG URL section 5.1): `+` is a space and `%2B` a
-//! plus, since that is what the app reads. A broken escape stands for itself, and a value that is not UTF-8 matches no regex.
+//! Names and values are decoded as `application/x-www-form-urlencoded` (WHATWG URL section 5.1):
+//! `+` is a space and `%2B` a plus, because apps decode them like this. An invalid escape is kept,
+//! and a value that is not UTF-8 matches no regex.
 
 use std::{borrow::Cow, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! One match of one route, without its path: what else must hold, and its place in the order.
+//! One match of one route, without its path: its other conditions, and its rank.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -6,13 +6,13 @@ use http::Method;
 use outrigger_config::model::{ProviderId, Route, RouteId, RouteMatch, Scheme};
 use outrigger_filters::claims::ClaimRule;
 
-use super::{Asking, Choice, Head, header::HeaderRule, query::QueryRule};
+use super::{Choice, Head, Search, header::HeaderRule, query::QueryRule};
 use crate::{Trace, trace::Lost};
 
-/// Rules for one and the same path, in order.
+/// Rules for the same path, in order.
 pub(super) type Rules = Vec<Rule>;
 
-/// What must hold beside host and path.
+/// The conditions besides host and path.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     pub(super) rank: Rank,
@@ -23,15 +23,15 @@ pub(super) struct Rule {
     claims: Option<Arc<ClaimRules>>,
 }
 
-/// Claims, all of one token.
+/// Conditions on claims, all of one token.
 #[derive(Debug)]
 struct ClaimRules {
     rules: Vec<ClaimRule>,
-    /// The provider of the token: those that the route takes, or any provider when it names none.
+    /// The accepted providers of the token: those of the route, or all if it names none.
     providers: Vec<ProviderId>,
 }
 
-/// The place among rules whose host and path are equally specific; the least comes first.
+/// The rank among rules whose host and path are equally specific; the lowest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     method: Reverse<bool>,
@@ -78,7 +78,7 @@ impl Rule {
         }
     }
 
-    /// What does not hold, claims left out: [`has_claims`](Self::has_claims).
+    /// The first condition that does not match, except claims: [`has_claims`](Self::has_claims).
     #[inline]
     pub(super) fn lost(&self, head: &Head<'_>) -> Option<Lost> {
         let has_method = |method: &Method| method == head.method;
@@ -95,23 +95,23 @@ impl Rule {
         (!has_query).then_some(Lost::Query)
     }
 
-    /// What does not hold, claims last.
+    /// The first condition that does not match, claims last.
     #[inline]
     fn lost_at_all(&self, head: &Head<'_>) -> Option<Lost> {
         let claims = || (!self.has_claims(head)).then_some(Lost::Claims);
         self.lost(head).or_else(claims)
     }
 
-    /// Says of it that it did not take the request.
+    /// Reports to the trace that the rule did not match.
     #[inline]
-    pub(super) fn tell<T: Trace>(&self, lost: Lost, asking: &Asking<'_, T>) {
+    pub(super) fn tell<T: Trace>(&self, lost: Lost, search: &Search<'_, T>) {
         let Rank {
             route, match_index, ..
         } = self.rank;
-        asking.trace.candidate(route, match_index, Some(lost));
+        search.trace.candidate(route, match_index, Some(lost));
     }
 
-    /// Asked last: it may mean to verify a token.
+    /// Checked last, because it may have to verify a token.
     pub(super) fn has_claims(&self, head: &Head<'_>) -> bool {
         match &self.claims {
             Some(claims) if !head.preflight => head.tokens.is_some_and(|tokens| {
@@ -123,27 +123,28 @@ impl Rule {
         }
     }
 
-    /// Whether it asks for claims at all.
-    pub(super) fn asks_for_claims(&self) -> bool {
+    /// Whether it has conditions on claims.
+    pub(super) fn needs_claims(&self) -> bool {
         self.claims.is_some()
     }
 }
 
-/// The first rule that holds. What a trace hears of all others is why they do not, or that one stands before them.
+/// The first rule that matches. A trace gets the reason of every other one: a condition, or
+/// precedence.
 #[inline]
-pub(super) fn first<'a, T: Trace>(rules: &'a [Rule], asking: &Asking<'_, T>) -> Option<&'a Rule> {
+pub(super) fn first<'a, T: Trace>(rules: &'a [Rule], search: &Search<'_, T>) -> Option<&'a Rule> {
     let mut rules = rules.iter();
     let won = rules.find(|rule| {
-        let lost = rule.lost_at_all(asking.head);
+        let lost = rule.lost_at_all(search.head);
         if let Some(lost) = lost {
-            rule.tell(lost, asking);
+            rule.tell(lost, search);
         }
         lost.is_none()
     });
     if T::LISTENS {
         for rule in rules {
-            let lost = rule.lost_at_all(asking.head);
-            rule.tell(lost.unwrap_or(Lost::Precedence), asking);
+            let lost = rule.lost_at_all(search.head);
+            rule.tell(lost.unwrap_or(Lost::Precedence), search);
         }
     }
     won

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use outrigger_config::model::{Config, ListenerId, Route, RouteId};
 
 use super::{
-    Asking, Choice, Head,
+    Choice, Head, Search,
     host::Hosts,
     path::{CompiledPath, Paths},
     rule::Rule,
@@ -16,7 +16,7 @@ use crate::Trace;
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     hosts: Hosts<Paths>,
-    asks_for_claims: bool,
+    needs_claims: bool,
 }
 
 impl RouteTable {
@@ -41,7 +41,7 @@ impl RouteTable {
         for (match_index, accepted) in (0..).zip(&route.matches) {
             let path = CompiledPath::new(&accepted.path);
             let rule = Rule::new(id, match_index, route, accepted);
-            self.asks_for_claims |= rule.asks_for_claims();
+            self.needs_claims |= rule.needs_claims();
             if route.hostnames.is_empty() {
                 self.hosts.table(None).insert(&path, rule.clone());
             }
@@ -51,33 +51,33 @@ impl RouteTable {
         }
     }
 
-    /// Whether any match asks for claims.
-    pub fn asks_for_claims(&self) -> bool {
-        self.asks_for_claims
+    /// Whether any match has conditions on claims.
+    pub fn needs_claims(&self) -> bool {
+        self.needs_claims
     }
 
-    /// Whether any route has host names: without them [`Head::host`] is not looked at.
-    pub fn asks_for_host(&self) -> bool {
+    /// Whether any route has host names: without them [`Head::host`] is not used.
+    pub fn needs_host(&self) -> bool {
         self.hosts.have_names()
     }
 
-    /// The route that takes this request; `None` is a 404.
+    /// The route that matches this request; `None` is a 404.
     pub fn choose(&self, head: &Head<'_>) -> Option<Choice> {
         self.choose_and_tell(head, ())
     }
 
-    /// The same; `trace` hears of every candidate.
+    /// The same; `trace` gets every candidate.
     #[inline]
     pub fn choose_and_tell<T: Trace>(&self, head: &Head<'_>, trace: T) -> Option<Choice> {
-        let asking = Asking {
+        let search = Search {
             head,
             trace,
             won: Cell::new(None),
         };
         let found = self.hosts.find(head.host, |name, paths| {
             trace.hostname(name);
-            paths.find(&asking)
+            paths.find(&search)
         });
-        found.or_else(|| asking.won.get())
+        found.or_else(|| search.won.get())
     }
 }

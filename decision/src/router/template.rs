@@ -1,18 +1,19 @@
 //! Path templates of one host, as a tree of path elements.
 //!
-//! Templates are equally specific among themselves, so of all that match, the best-ranked rule is looked for. At each
-//! element there are at most two ways on, a literal and a variable; a path ends a walk where the tree does.
+//! All templates are equally specific, so the highest-ranked rule of all that match is returned. At
+//! each element there are at most two branches, a literal and a variable; a path matches a template
+//! that ends with it.
 
 use outrigger_config::model::{PathTemplate, TemplateSegment};
 
 use super::{
-    Asking,
+    Search,
     lookup::TextMap,
     rule::{Rule, Rules, first, sort},
 };
 use crate::{Trace, trace::Lost};
 
-/// The tree; the node is what lies behind the elements walked so far.
+/// A node of the tree, for the elements so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Templates {
     rules: Rules,
@@ -27,7 +28,7 @@ impl Templates {
 
     pub(super) fn insert(&mut self, template: &PathTemplate, rule: Rule) {
         let mut node = self;
-        // A path has at least one element, if an empty one: `/`.
+        // A path has at least one element, which is empty for `/`.
         if template.segments.is_empty() {
             node = node.literals.entry("".into()).or_default();
         }
@@ -50,15 +51,15 @@ impl Templates {
         }
     }
 
-    /// The best-ranked rule of all templates that take the head's whole path.
-    pub(super) fn find<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<&Rule> {
-        self.walk(Some(asking.head.path.strip_prefix('/')?), asking)
+    /// The highest-ranked rule of all templates that match the head's whole path.
+    pub(super) fn find<T: Trace>(&self, search: &Search<'_, T>) -> Option<&Rule> {
+        self.walk(Some(search.head.path.strip_prefix('/')?), search)
     }
 
-    /// `rest` is what is left behind the last slash; `None` is the end of the path.
-    fn walk<T: Trace>(&self, rest: Option<&str>, asking: &Asking<'_, T>) -> Option<&Rule> {
+    /// `rest` is the path after the last slash; `None` is the end of the path.
+    fn walk<T: Trace>(&self, rest: Option<&str>, search: &Search<'_, T>) -> Option<&Rule> {
         let Some(rest) = rest else {
-            return first(&self.rules, asking);
+            return first(&self.rules, search);
         };
         let (element, rest) = match rest.split_once('/') {
             Some((element, rest)) => (element, Some(rest)),
@@ -67,12 +68,12 @@ impl Templates {
         let literal = self
             .literals
             .get(element)
-            .and_then(|node| node.walk(rest, asking));
+            .and_then(|node| node.walk(rest, search));
         let variable = self
             .variable
             .as_ref()
             .filter(|_| !element.is_empty())
-            .and_then(|node| node.walk(rest, asking));
+            .and_then(|node| node.walk(rest, search));
         let (won, lost) = match (literal, variable) {
             (Some(literal), Some(variable)) if variable.rank < literal.rank => {
                 (Some(variable), Some(literal))
@@ -81,7 +82,7 @@ impl Templates {
             (None, other) => (other, None),
         };
         if let Some(lost) = lost {
-            lost.tell(Lost::Precedence, asking);
+            lost.tell(Lost::Precedence, search);
         }
         won
     }

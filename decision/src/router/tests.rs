@@ -159,7 +159,7 @@ fn chosen(routes: &[Route], request: &Request) -> Option<u32> {
     choice.map(|choice| choice.route.0)
 }
 
-/// A trace that keeps what it hears.
+/// A trace that records its calls.
 #[derive(Default)]
 struct Heard {
     hostnames: RefCell<Vec<Option<String>>>,
@@ -458,9 +458,7 @@ fn more_claims_are_more_specific_than_fewer_and_less_than_a_query_parameter() {
         table.choose(&no_tokens).map(|choice| choice.route),
         Some(RouteId(0))
     );
-    assert!(
-        table.asks_for_claims() && !RouteTable::of_routes(&routes[..1], LISTENER).asks_for_claims()
-    );
+    assert!(table.needs_claims() && !RouteTable::of_routes(&routes[..1], LISTENER).needs_claims());
 }
 
 #[test]
@@ -569,7 +567,7 @@ fn a_query_condition_sees_the_first_value_percent_decoded() {
     );
 }
 
-/// As `application/x-www-form-urlencoded` has it, which browsers write and apps read.
+/// As `application/x-www-form-urlencoded` defines it, which browsers write and apps parse.
 #[test]
 fn a_plus_in_a_query_is_a_space() {
     let with = |value| {
@@ -602,7 +600,7 @@ fn of_several_templates_the_best_ranked_wins_wherever_it_stands_in_the_tree() {
     assert_eq!(chosen(&routes[..1], &Request::get("h", "/x/")), None);
 }
 
-/// A choice never depends on how the table is laid out: random tables and requests over a small, colliding alphabet.
+/// A choice does not depend on the layout of the table: random tables and requests over a small, colliding alphabet.
 #[test]
 fn the_table_agrees_with_the_reference_on_random_tables_and_requests() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);

@@ -1,6 +1,7 @@
-//! How long 10 MB of manifests take, and how much memory: `cargo run --release -p outrigger-inject --example ten_megabytes`.
+//! Prints time and memory for 10 MB of manifests: `cargo run --release -p outrigger-inject
+//! --example ten_megabytes`.
 //!
-//! The manifests are the cases of the tests again and again, each time under other names.
+//! The manifests are the test cases, repeated with different names.
 
 use std::{fs, path::Path};
 
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 const BYTES: usize = 10_000_000;
 
-/// Cases that are accepted without flags.
+/// Cases that need no flags.
 const CASES: [&str; 8] = [
     "comments_everywhere",
     "custom_resource_definition",
@@ -32,7 +33,7 @@ fn main() {
     while text.len() < BYTES {
         for case in &texts {
             text.push_str("---\n");
-            // Names, and the labels that Services select by.
+            // Names, and the labels in selectors of Services.
             let named = case.replace("name: ", &format!("name: r{round}-"));
             text.push_str(&named.replace("app: ", &format!("app: r{round}-")));
         }
@@ -82,7 +83,7 @@ fn timed<T>(what: &str, run: impl FnOnce() -> Result<T, Vec<outrigger_inject::Pr
     }
 }
 
-/// Time that this thread has had a processor, in ms: on a busy machine less than what has passed.
+/// CPU time of this thread in ms: on a busy machine less than the elapsed time.
 fn processor() -> u64 {
     let times = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = times

@@ -1,4 +1,5 @@
-//! Annotations of an object or a pod template, put in together with the record of everything else that was.
+//! Inserts annotations into an object or a pod template, together with the record of all other
+//! changes.
 
 use crate::{
     place::{Place, place},
@@ -11,10 +12,10 @@ use crate::{
     },
 };
 
-/// Puts annotations and the finished record into `metadata.annotations` of a map.
+/// Inserts annotations and the finished record into `metadata.annotations` of a map.
 ///
 /// # Errors
-/// An alias or merge key reaches into it.
+/// An alias or merge key prevents it.
 pub(crate) fn annotate(
     splice: &mut Splice<'_, '_>,
     owner: Id,
@@ -31,7 +32,7 @@ pub(crate) fn annotate(
         }
         _ => Place::Missing,
     };
-    // A record must be complete before it is written, so what the splice will replace is looked up first.
+    // The record must be complete before it is written, so the replaced text is looked up first.
     let replaced = |place: Place, name: &str| match place {
         Place::There { key, value } if !tree.is_map(value) => splice
             .replaces_null(key, value)
@@ -83,7 +84,7 @@ pub(crate) fn annotate(
     Ok(())
 }
 
-/// Takes out what [`annotate`] has put in.
+/// Removes what [`annotate`] has inserted.
 pub(crate) fn undo(splice: &mut Splice<'_, '_>, owner: Id, record: &Record) {
     let tree = splice.tree;
     let owner = tree.resolved(owner);
@@ -117,7 +118,8 @@ pub(crate) fn undo(splice: &mut Splice<'_, '_>, owner: Id, record: &Record) {
 }
 
 impl Splice<'_, '_> {
-    /// Takes a whole key out that was made, or gives it back the value it had; `false` when it was neither.
+    /// Removes a key that was inserted, or restores its previous value; `false` if the record
+    /// contains neither.
     pub(crate) fn undo_key(&mut self, map: Id, name: &str, record: &Record) -> bool {
         let map = self.tree.resolved(map);
         let Kind::Map(entries) = &self.tree.node(map).kind else {

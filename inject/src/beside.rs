@@ -1,4 +1,5 @@
-//! Where the ConfigMap of a workload goes: behind it, as an item of the same list or as a document of its own.
+//! Inserts the ConfigMap of a workload: after it, as an item of the same list or as a separate
+//! document.
 
 use crate::{
     config_map::{ConfigMap, Opening},
@@ -14,10 +15,11 @@ use crate::{
     },
 };
 
-/// Puts a ConfigMap behind its workload. `opened` says that the stream already begins with `---` because of another one.
+/// Inserts a ConfigMap after its workload. `opened`: an earlier ConfigMap already made the stream
+/// begin with `---`.
 ///
 /// # Errors
-/// There is no place for it.
+/// It cannot be inserted there.
 pub(crate) fn put(
     source: &Source<'_>,
     document: &Document<'_>,
@@ -32,7 +34,7 @@ pub(crate) fn put(
         return Ok(());
     }
     let mark = source.text.len() - source.text.trim_start_matches('\u{feff}').len();
-    // kubectl reads a text that begins with `{` as JSON to its end.
+    // kubectl reads text that begins with `{` as JSON to its end.
     if !source.text[mark..].trim_start().starts_with('{') {
         return add_document(splice, document, &map.object(Opening::None));
     }
@@ -60,7 +62,7 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// What stands before the object of a JSON text that becomes a list of two.
+/// The text before the object of a JSON text that becomes a list of two.
 const BEFORE: &str = "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [";
 
 fn wrap(start: usize, end: usize, map: &Value, edits: &mut Edits) {

@@ -1,4 +1,4 @@
-//! The ConfigMap beside a workload.
+//! The ConfigMap for a workload.
 
 use crate::{
     options::{ConfigSource, Options},
@@ -7,7 +7,7 @@ use crate::{
     yaml::value::Value,
 };
 
-/// Annotations of hooks, which the ConfigMap of a hook needs too: it must be there when the hook runs.
+/// Hook annotations, which the ConfigMap of a hook needs too: it must exist when the hook runs.
 const HOOKS: [&str; 6] = [
     "helm.sh/hook",
     "helm.sh/hook-weight",
@@ -17,28 +17,28 @@ const HOOKS: [&str; 6] = [
     "argocd.argoproj.io/sync-wave",
 ];
 
-/// A ConfigMap that has to be made.
+/// A ConfigMap to create.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ConfigMap {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
-    /// Annotations of hooks that its workload has.
+    /// The hook annotations of its workload.
     pub(crate) hooks: Vec<(String, String)>,
     pub(crate) text: String,
 }
 
-/// What was put in front of a text because of a ConfigMap.
+/// Text that was inserted before a document because of a ConfigMap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opening {
     None,
     /// `---`.
     Marker,
-    /// The beginning of a list, whose first item the text became.
+    /// The beginning of a list, whose first item the document became.
     List,
 }
 
 impl Opening {
-    /// What the record calls it.
+    /// The name in the record.
     pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -71,7 +71,7 @@ impl ConfigMap {
         }
     }
 
-    /// The object.
+    /// The Kubernetes object.
     pub(crate) fn object(&self, opening: Opening) -> Value {
         let mut record = Record::new("config");
         record.made.extend(opening.word().map(str::to_owned));
@@ -97,7 +97,7 @@ impl ConfigMap {
     }
 }
 
-/// A configuration of few lines: the app's port, and the ports that the sidecar declares.
+/// A minimal configuration: the app's port, and the ports that the sidecar declares.
 fn generated(ports: &Ports) -> String {
     let app = ports.app.unwrap_or_default();
     format!(

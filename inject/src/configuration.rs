@@ -1,4 +1,4 @@
-//! The configuration of `--config FILE`: checked with the code of `outrigger check`, as the sidecar will read it.
+//! The configuration of `--config FILE`, checked with the code of `outrigger check`.
 
 use std::{net::IpAddr, path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use outrigger_config::{
 
 use crate::problem::Problem;
 
-/// What the sidecar has in its environment, with a value to check `${env:NAME}` with.
+/// Environment variables of the sidecar, with a sample value for the check of `${env:NAME}`.
 const ENVIRONMENT: [(&str, &str); 5] = [
     ("POD_NAME", "pod"),
     ("POD_NAMESPACE", "default"),
@@ -18,13 +18,13 @@ const ENVIRONMENT: [(&str, &str); 5] = [
     ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
 ];
 
-/// A configuration that was accepted, and what a pod has to know about it.
+/// An accepted configuration, and the facts that a pod depends on.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Configuration {
     /// The text.
     pub text: String,
-    /// Warnings of the check, for people; empty when there are none.
+    /// Warnings of the check, rendered; empty if there are none.
     pub warnings: String,
     pub(crate) inbound: Vec<u16>,
     pub(crate) status: u16,
@@ -33,15 +33,15 @@ pub struct Configuration {
     pub(crate) drain: Drain,
 }
 
-/// Where a configuration has its app.
+/// The app's address in a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum App {
     Port(u16),
-    /// A Unix socket, or no app at all.
+    /// A Unix socket, or no app.
     NoPort,
 }
 
-/// How long a pod's end takes.
+/// The duration of a pod's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Drain {
     pub(crate) delay: Duration,
@@ -60,7 +60,7 @@ impl Configuration {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// Each problem: what `outrigger check` says, and what a pod cannot do with it.
+    /// All problems: those of `outrigger check`, and settings that do not work in a pod.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
         let environment = |name: &str| {
             let known = ENVIRONMENT.iter().find(|(known, _)| *known == name);

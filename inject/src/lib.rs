@@ -1,9 +1,10 @@
-//! Puts the Outrigger sidecar into Kubernetes manifests, and takes it out again.
+//! Inserts the Outrigger sidecar into Kubernetes manifests, and removes it again.
 //!
-//! Manifests in, manifests out, and no cluster. The text is spliced, never written anew: what an injection does not need to
-//! change stays as it is, byte for byte. What it does change is written down in an annotation (`outrigger/injected`), so
-//! that [`uninject`] restores every byte. This crate knows nothing of proxying; `outrigger-config` checks the configuration
-//! of `--config`, and nothing else.
+//! Manifests in, manifests out, without a cluster. The text is edited, never formatted again:
+//! everything that an injection does not need to change stays as it is, byte for byte. The changes
+//! are recorded in an annotation (`outrigger/injected`), so that [`uninject`] restores every byte.
+//! This crate contains no proxy code; it uses `outrigger-config` only to check the configuration of
+//! `--config`.
 
 mod annotate;
 mod beside;

@@ -1,4 +1,4 @@
-//! The Kubernetes objects of a document, and where their pods are described.
+//! The Kubernetes objects of a document, and their pod templates.
 
 use crate::yaml::{Id, Kind, Tree};
 
@@ -6,22 +6,22 @@ use crate::yaml::{Id, Kind, Tree};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Object {
     pub(crate) map: Id,
-    /// The list that it is an item of, and its number there.
+    /// The list that contains it, and its index there.
     pub(crate) item: Option<(Id, usize)>,
 }
 
-/// What an object is to an injector.
+/// The kind of an object, as injection sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Makes pods.
+    /// Creates pods.
     Workload,
     Service,
     ConfigMap,
-    /// Of a kind that is not known here; makes pods or not.
+    /// An unknown kind, which may or may not create pods.
     Other,
 }
 
-/// Groups and kinds that make pods, and where the pod stands in them.
+/// Groups and kinds that create pods, and the path of the pod template in them.
 const WORKLOADS: &[(&str, &str, &[&str])] = &[
     ("", "Pod", &[]),
     ("", "ReplicationController", &["spec", "template"]),
@@ -54,7 +54,7 @@ fn collect(tree: &Tree<'_>, map: Id, item: Option<(Id, usize)>, found: &mut Vec<
     let is_list = tree
         .text_of(map, "kind")
         .is_some_and(|kind| kind.ends_with("List"));
-    // An item that is an alias belongs to the place it was written at.
+    // An item that is an alias belongs to the place where its anchor is.
     let own_items = tree
         .entry(map, "items")
         .filter(|entry| is_list && entry.own);
@@ -89,7 +89,7 @@ impl Object {
         }
     }
 
-    /// The names that lead to the pod.
+    /// The path of the pod template.
     pub(crate) fn pod_path(&self, tree: &Tree<'_>) -> Option<&'static [&'static str]> {
         let (group, kind) = (self.group(tree), self.kind(tree));
         WORKLOADS
@@ -140,14 +140,14 @@ impl Object {
         tree.node(self.map).line
     }
 
-    /// Whether something in it looks like a description of pods: a `template` with containers.
+    /// Whether it contains something like a pod template: a `template` with containers.
     pub(crate) fn has_template(&self, tree: &Tree<'_>) -> bool {
         let template = tree.path(self.map, &["spec", "template", "spec", "containers"]);
         template.is_some_and(|containers| !tree.items(containers).is_empty())
     }
 }
 
-/// Text of a manifest, for one line of a report.
+/// Makes text of a manifest safe for one line of a report.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

@@ -1,53 +1,55 @@
-//! What is injected, and how.
+//! The options of an injection.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{configuration::Configuration, quantity};
 
-/// Port of the proxy for clients.
+/// The proxy's port for clients.
 const PORT: u16 = 8000;
-/// Port of the proxy for the kubelet and Prometheus.
+/// The proxy's port for the kubelet and Prometheus.
 const STATUS_PORT: u16 = 9902;
 /// The admin server of the proxy, on loopback.
 pub(crate) const ADMIN_PORT: u16 = 9901;
 
-/// What is injected, and how. [`Options::default`] is a native sidecar with a configuration of its own for each workload.
+/// The options of an injection. [`Options::default`] is a native sidecar with a generated
+/// configuration for each workload.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// The image of the sidecar.
     pub image: String,
-    /// Port of the proxy that Services send to. Default 8000.
+    /// The proxy's port for Services. Default 8000.
     pub port: u16,
     /// Port for the kubelet and Prometheus. Default 9902.
     pub status_port: u16,
     /// Requests and limits of the sidecar.
     pub resources: Resources,
-    /// Where the sidecar has its configuration from.
+    /// The source of the sidecar's configuration.
     pub config: ConfigSource,
-    /// A plain container, for clusters before 1.29.
+    /// Use a plain container, for clusters before 1.29.
     pub classic: bool,
-    /// The app's port in every workload; by default an annotation or the only TCP port says it.
+    /// The app's port in every workload; by default it comes from an annotation or is the only TCP
+    /// port.
     pub app_port: Option<u16>,
-    /// How long the app's container waits before it is ended, in whole seconds.
+    /// The `preStop` sleep of the app's container, in whole seconds.
     pub app_prestop_sleep: Option<Duration>,
-    /// Probes of the app's port go through the sidecar's status port.
+    /// Send probes of the app's port through the sidecar's status port.
     pub rewrite_probes: bool,
-    /// The sidecar stands behind the init container of this name, where a pod has it.
+    /// Insert the sidecar after the init container with this name, if a pod has it.
     pub after_init: Option<String>,
 }
 
-/// Where the sidecar has its configuration from.
+/// The source of the sidecar's configuration.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ConfigSource {
-    /// A ConfigMap beside each workload: the app's port, and defaults.
+    /// A ConfigMap for each workload, with the app's port and defaults.
     Generated,
-    /// A ConfigMap beside each workload, with this text.
+    /// A ConfigMap for each workload, with this text.
     Given(Box<Configuration>),
-    /// A ConfigMap that is already there.
+    /// An existing ConfigMap.
     ConfigMap(String),
-    /// A Secret that is already there.
+    /// An existing Secret.
     Secret(String),
 }
 
@@ -72,9 +74,9 @@ impl Default for Options {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resources {
-    /// What is reserved. Default cpu 20m, memory 24Mi.
+    /// Requests. Default cpu 20m, memory 24Mi.
     pub requests: BTreeMap<String, String>,
-    /// What may be used. Default memory 64Mi, and no limit for cpu: throttling would only add latency.
+    /// Limits. Default memory 64Mi, and none for cpu: throttling would only add latency.
     pub limits: BTreeMap<String, String>,
 }
 
@@ -93,15 +95,15 @@ impl Default for Resources {
     }
 }
 
-/// What `--set` takes.
+/// The keys of `--set`.
 const KEYS: &str = "image, port, statusPort, config, resources.requests.cpu, resources.requests.memory, \
                     resources.limits.cpu, resources.limits.memory, resources.requests, resources.limits, resources";
 
 impl Options {
-    /// Takes one `key=value` of `--set`. `null` leaves a resource, or all of them, away.
+    /// Applies one `key=value` of `--set`. `null` removes a resource, or all of them.
     ///
     /// # Errors
-    /// What is wrong with it, and what to write.
+    /// The problem, and what to write instead.
     pub fn set(&mut self, assignment: &str) -> Result<(), String> {
         let Some((key, value)) = assignment.split_once('=') else {
             return Err(format!("{assignment:?} has no `=`; write key=value"));
@@ -124,10 +126,10 @@ impl Options {
         }
     }
 
-    /// What does not fit together.
+    /// Checks that the options are consistent.
     ///
     /// # Errors
-    /// Each problem.
+    /// All problems.
     pub(crate) fn check(&self) -> Result<(), Vec<String>> {
         let mut wrong = self.resources.too_much();
         if [self.status_port, ADMIN_PORT].contains(&self.port) || self.status_port == ADMIN_PORT {
@@ -196,7 +198,7 @@ impl Resources {
         Ok(())
     }
 
-    /// Requests over their limit, which the API server refuses.
+    /// Requests over their limit, which the API server rejects.
     fn too_much(&self) -> Vec<String> {
         let over = self.requests.iter().filter_map(|(name, request)| {
             let limit = self.limits.get(name)?;

@@ -1,16 +1,16 @@
-//! Finds the map or list that a change goes to, and refuses where a change would reach somewhere else.
+//! Finds the map or list for a change, and rejects a change that would affect another place too.
 
 use crate::{
     problem::Wrong,
     yaml::{Id, Kind, Tree, is_null},
 };
 
-/// Where something is put in.
+/// Where to insert something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The key is not there.
+    /// The key does not exist.
     Missing,
-    /// The key is there, and its value is a map, a list or null.
+    /// The key exists, and its value is a map, a list or null.
     There { key: Id, value: Id },
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn place(tree: &Tree<'_>, map: Id, name: &str, list: bool) -> Result<
     })
 }
 
-/// Refuses a node that an alias elsewhere refers to, itself or with what is around it.
+/// Rejects a node if an alias elsewhere refers to it or to a node around it.
 pub(crate) fn may_change(tree: &Tree<'_>, id: Id, name: &str) -> Result<(), Wrong> {
     match tree.shared_around(id) {
         None => Ok(()),

@@ -1,16 +1,16 @@
-//! What is wrong with the input: which object, where, and what to do.
+//! Problems in the input: which object, where, and what to do.
 
 use std::fmt;
 
-/// One problem. While there is one, nothing is written.
+/// One problem. If there is any, nothing is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The file as it was named; empty for what is wrong with the options.
+    /// The name of the file; empty for problems of the options.
     pub file: String,
     /// From 1.
     pub line: usize,
-    /// Kind, namespace and name, such as `Deployment shop/web`; empty where there is no object.
+    /// Kind, namespace and name, such as `Deployment shop/web`; empty if no object is concerned.
     pub object: String,
     /// What is wrong.
     pub message: String,
@@ -35,7 +35,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A problem within an object, before it is known where that object stands.
+/// A problem within an object, before the position of the object is known.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     pub(crate) line: usize,

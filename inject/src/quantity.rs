@@ -1,6 +1,6 @@
-//! Kubernetes quantities, compared.
+//! Compares Kubernetes quantities.
 
-/// A quantity in billionths, such as `20m`, `64Mi` or `0.5`; `None` for what is none.
+/// A quantity in billionths, such as `20m`, `64Mi` or `0.5`; `None` if it is not valid.
 pub(crate) fn parse(text: &str) -> Option<u128> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.');
     let (number, unit) = text.split_at(digits.unwrap_or(text.len()));

@@ -1,4 +1,5 @@
-//! What an injection writes down about an object, so that it can be undone byte for byte: the annotation `outrigger/injected`.
+//! The record of an injection in an object, so that it can be undone byte for byte: the annotation
+//! `outrigger/injected`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,19 +12,19 @@ pub(crate) const APP_PORT: &str = "outrigger/app-port";
 /// The init container that runs before the sidecar.
 pub(crate) const AFTER_INIT: &str = "outrigger/after-init";
 
-/// What was there before.
+/// The state before the injection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Record {
     /// `native`, `classic`, `service` or `config`.
     pub(crate) mode: String,
-    /// Keys that were put in, from the outside in: `metadata`, `annotations`, `initContainers` and so on.
+    /// Inserted keys, from the outside in: `metadata`, `annotations`, `initContainers` and so on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) made: Vec<String>,
-    /// Values that were replaced, as they were written: by key, and for Services by `port/protocol`.
+    /// Replaced values, as they were written: by key, and for Services by `port/protocol`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) was: Vec<(String, String)>,
-    /// Annotations that were put in, besides the record.
+    /// Inserted annotations, besides the record.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) annotations: Vec<String>,
     /// The container that got a preStop hook.
@@ -44,7 +45,7 @@ impl Record {
     }
 
     pub(crate) fn write(&self) -> String {
-        // Strings and lists of strings: nothing that could fail.
+        // Strings and lists of strings, whose serialization cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 

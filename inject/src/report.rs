@@ -6,34 +6,34 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Line {
-    /// The file as it was named.
+    /// The name of the file.
     pub file: String,
-    /// Where the object begins, from 1.
+    /// The first line of the object, from 1.
     pub line: usize,
     /// Kind, namespace and name.
     pub object: String,
     /// What was done.
     pub action: Action,
-    /// How, or why not.
+    /// Details, or the reason.
     pub detail: String,
 }
 
 /// What was done with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// It has the sidecar now.
+    /// The sidecar was inserted.
     Injected,
     /// It was changed because of the sidecar.
     Changed,
-    /// It was made.
+    /// It was created.
     Added,
     /// It is as it was before the injection.
     Restored,
-    /// It was made by an injection, and is gone.
+    /// It was created by an injection, and was removed.
     Removed,
     /// It could have a sidecar, and gets none.
     Skipped,
-    /// It is none of our business.
+    /// It needs no change.
     Untouched,
 }
 

@@ -1,4 +1,5 @@
-//! All files of an input together: workloads first, then the Services in front of them, then the texts.
+//! Processes all files of an input: workloads first, then the Services in front of them, then the
+//! texts.
 
 use std::collections::HashMap;
 
@@ -26,7 +27,7 @@ use crate::{
 /// Puts the sidecar into every workload. What is already injected is injected anew.
 ///
 /// # Errors
-/// Everything that is wrong with the input; also an input without a workload.
+/// All problems of the input; also an input without a workload.
 pub fn inject(inputs: &[Input], options: &Options) -> Result<Output, Vec<Problem>> {
     options.check().map_err(|wrong| {
         let problem = |message| Wrong::new(0, message, "").at("", "");
@@ -69,11 +70,11 @@ struct Run<'s, 'a> {
     report: Vec<Line>,
     problems: Vec<Problem>,
     targets: Targets,
-    /// Services are looked at when all workloads are known.
+    /// Services, which are processed after all workloads.
     waiting: Vec<Waiting<'a>>,
-    /// ConfigMaps of the input by namespace and name: where they stand.
+    /// ConfigMaps of the input by namespace and name, with their positions.
     known: HashMap<Key, String>,
-    /// ConfigMaps that were made, each with its workload.
+    /// ConfigMaps that were created, each with its workload.
     made: HashMap<Key, (ConfigMap, Problem)>,
     /// Files that begin with `---` now.
     opened: Vec<bool>,
@@ -226,7 +227,7 @@ impl<'s, 'a> Run<'s, 'a> {
         self.say(file, tree, object, Action::Skipped, reason.to_owned());
     }
 
-    /// Puts a ConfigMap behind its workload, once for each name.
+    /// Inserts a ConfigMap after its workload, once for each name.
     fn config_map(
         &mut self,
         file: usize,

@@ -1,6 +1,7 @@
-//! Services in front of an injected pod: their `targetPort` becomes the proxy's number.
+//! Services in front of an injected pod: their `targetPort` becomes the number of the proxy's port.
 //!
-//! Never its name: before Kubernetes 1.33 EndpointSlices do not find a named port of an init container (kubernetes#127958).
+//! Never its name: before Kubernetes 1.33 EndpointSlices do not resolve a named port of an init
+//! container (kubernetes#127958).
 
 use std::collections::HashMap;
 
@@ -18,13 +19,13 @@ use crate::{
     },
 };
 
-/// What a Service may select, of any workload in the input.
+/// A workload of the input, as far as Services need it.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) title: String,
     pub(crate) namespace: Option<String>,
     labels: Vec<(String, String)>,
-    /// Named TCP ports of the pod as it was.
+    /// Named TCP ports of the original pod.
     names: Vec<(String, u16)>,
     /// `None` for a pod without a sidecar.
     pub(crate) ports: Option<Ports>,
@@ -57,7 +58,7 @@ impl Target {
             && selector.iter().all(|pair| self.labels.contains(pair))
     }
 
-    /// The number that a `targetPort` means in this pod.
+    /// The number of a `targetPort` in this pod.
     fn resolve(&self, target: &Wanted) -> Option<u16> {
         match target {
             Wanted::Number(number) => Some(*number),
@@ -70,11 +71,11 @@ impl Target {
     }
 }
 
-/// All workloads of the input, found by their labels.
+/// All workloads of the input, indexed by their labels.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
     list: Vec<Target>,
-    /// Numbers of those with a namespace and label.
+    /// The indexes of workloads by namespace and label.
     by_label: HashMap<(Option<String>, String, String), Vec<usize>>,
 }
 
@@ -109,20 +110,20 @@ enum Wanted {
 /// One port of a Service.
 struct Port {
     map: Id,
-    /// What the record calls it: port and protocol.
+    /// Port and protocol, the key in the record.
     key: String,
-    /// What the report calls it.
+    /// The name in the report.
     title: String,
     wanted: Wanted,
 }
 
-/// What became of a Service.
+/// The result for a Service.
 pub(crate) enum Outcome {
     Changed(String),
     Untouched(String),
 }
 
-/// Sends a Service to the proxy.
+/// Points a Service to the proxy.
 ///
 /// # Errors
 /// It selects pods that need different ports.
@@ -190,7 +191,7 @@ pub(crate) fn rewrite(
     Ok(Outcome::Changed(changes.join("; ")))
 }
 
-/// The proxy's port, where this one leads to the app's in every pod that is selected.
+/// The proxy's port, if this one leads to the app in every selected pod.
 fn proxy_of(tree: &Tree<'_>, port: &Port, selected: &[&Target]) -> Result<Option<u16>, Wrong> {
     let wanted = |target: &&Target| {
         let ports = target.ports.as_ref()?;
@@ -283,13 +284,13 @@ fn own_entry(tree: &Tree<'_>, map: Id, name: &str) -> Option<usize> {
     }
 }
 
-/// What an injection has written down about a Service.
+/// The record of an injection into a Service.
 pub(crate) fn record_of(tree: &Tree<'_>, object: Object) -> Option<Record> {
     let annotations = tree.path(object.map, &["metadata", "annotations"])?;
     Record::read(tree.text_of(annotations, INJECTED)?)
 }
 
-/// Gives a Service its ports back.
+/// Restores the ports of a Service.
 pub(crate) fn undo(object: Object, record: &Record, splice: &mut Splice<'_, '_>) {
     let tree = splice.tree;
     if let Some(spec) = tree.get(object.map, "spec") {

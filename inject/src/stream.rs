@@ -1,4 +1,5 @@
-//! The text of a file as a stream of documents: line ends, line numbers, and documents put in and taken out.
+//! The text of a file as a stream of documents: line ends, line numbers, and inserting and removing
+//! documents.
 
 use crate::{
     input::Input,
@@ -11,10 +12,10 @@ use crate::{
     },
 };
 
-/// A text to work on.
+/// A text to process.
 pub(crate) struct Source<'a> {
     pub(crate) name: &'a str,
-    /// What to work on: the input, or what it was before it was injected.
+    /// The text to process: the input, or the input without its injections.
     pub(crate) text: &'a str,
     pub(crate) newline: &'static str,
     pub(crate) lines: Lines<'a>,
@@ -40,7 +41,7 @@ pub(crate) fn newline_of(text: &str) -> &'static str {
     }
 }
 
-/// Line numbers of the input, for lines of a text that an injection was taken out of.
+/// Maps line numbers of a text without its injections to those of the input.
 pub(crate) struct Lines<'a> {
     undone: Option<(&'a Changed, Vec<usize>, Vec<usize>)>,
 }
@@ -69,17 +70,17 @@ fn starts(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(ends).collect()
 }
 
-/// Text that is no YAML, or has a key twice.
+/// Text that is not YAML, or has a duplicate key.
 pub(crate) fn syntax_problem(source: &Source<'_>, syntax: &Syntax) -> Problem {
     let message = format!("{} (column {})", syntax.message, syntax.column);
     let wrong = Wrong::new(source.lines.original(syntax.line), message, "");
     wrong.at(source.name, "")
 }
 
-/// Puts a document behind another one.
+/// Inserts a document after another one.
 ///
 /// # Errors
-/// What follows begins with directives, which would then stand within a document.
+/// The following text begins with directives, which would then be inside of a document.
 pub(crate) fn add_document(
     splice: &mut Splice<'_, '_>,
     document: &Document<'_>,
@@ -104,7 +105,7 @@ pub(crate) fn add_document(
     Ok(())
 }
 
-/// Where the next document begins: the start of a line with `---` or a directive, or the end of the text.
+/// The start of the next document: a line with `---` or a directive, or the end of the text.
 pub(crate) fn end_of(text: &str, document: &Document<'_>) -> usize {
     let mut at = line_behind(text, document.tree.node(0).end);
     while at < text.len() {

@@ -1,4 +1,4 @@
-//! Takes injections out of a text.
+//! Removes injections from a text.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// Restores every object as it was before it was injected; all others stay as they are.
+/// Restores every injected object; all others stay as they are.
 ///
 /// # Errors
-/// What is not YAML.
+/// Text that is not YAML.
 pub fn uninject(inputs: &[Input]) -> Result<Output, Vec<Problem>> {
     let (mut texts, mut report, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for input in inputs {
@@ -41,8 +41,8 @@ pub fn uninject(inputs: &[Input]) -> Result<Output, Vec<Problem>> {
     }
 }
 
-/// A text without its injections. One that is no YAML stays as far as it was understood; its problems are found again by
-/// the reader of the result.
+/// A text without its injections. Text that is not YAML is kept as far as it was parsed; the parser
+/// of the result reports its problems again.
 pub(crate) fn text(text: &str) -> Changed {
     let mut undo = Undo::new(text);
     let problems = documents(text, |document| undo.document(&document));
@@ -140,7 +140,8 @@ impl<'a> Undo<'a> {
         self.edits.remove_lines(start..end);
     }
 
-    /// Makes a list of two the one object again that it was made of; `false` when it has more items by now.
+    /// Replaces a list of two by the object that it was created from; `false` if it has more items
+    /// now.
     fn unwrap(&mut self, document: &Document<'a>, list: Id) -> bool {
         let tree = &document.tree;
         let [object, _] = tree.items(list) else {
@@ -152,7 +153,7 @@ impl<'a> Undo<'a> {
         true
     }
 
-    /// Takes the `---` away that was put in front of a JSON document.
+    /// Removes the `---` that was inserted before a JSON document.
     fn remove_start(&mut self) {
         let mark = self.text.len() - self.text.trim_start_matches('\u{feff}').len();
         if self.text[mark..].starts_with("---") {

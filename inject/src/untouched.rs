@@ -1,11 +1,11 @@
-//! Objects that an injection has nothing to do with.
+//! Objects that an injection does not change.
 
 use crate::{object::Object, problem::Wrong, yaml::Tree};
 
-/// What is said of an object that makes no pods.
+/// The reason for an object that creates no pods.
 pub(crate) const NO_WORKLOAD: &str = "not a workload";
 
-/// Why nothing is done with an object.
+/// Why an object is not changed.
 pub(crate) fn why_not(tree: &Tree<'_>, object: Object) -> String {
     let kind = object.kind(tree);
     if kind.is_empty() {
@@ -20,7 +20,7 @@ pub(crate) fn why_not(tree: &Tree<'_>, object: Object) -> String {
     NO_WORKLOAD.to_owned()
 }
 
-/// Options in the `functionConfig` of a KRM function would be ignored, so they are refused.
+/// Options in the `functionConfig` of a KRM function would be ignored, so they are rejected.
 pub(crate) fn function_options(tree: &Tree<'_>) -> Option<Wrong> {
     if tree.nodes.is_empty() || tree.text_of(0, "kind") != Some("ResourceList") {
         return None;

@@ -1,4 +1,4 @@
-//! Names and numbers that the pod already has.
+//! Conflicts with names and ports that the pod already has.
 
 use super::{Pod, Ports, SIDECAR, container::containers};
 use crate::{problem::Wrong, yaml::Kind};
@@ -9,7 +9,7 @@ pub(super) fn find(pod: &Pod<'_, '_>, ports: &Ports) -> Vec<Wrong> {
     let ours = ports.named();
     for container in containers(pod.tree, pod.spec) {
         if container.name(pod.tree) == SIDECAR {
-            continue; // said above
+            continue; // reported above
         }
         for port in container.ports(pod.tree) {
             let line = pod.tree.node(port.map).line;
@@ -76,7 +76,7 @@ pub(super) fn find(pod: &Pod<'_, '_>, ports: &Ports) -> Vec<Wrong> {
     wrong
 }
 
-/// A container or volume of the sidecar's name that no injection has written down.
+/// A container or volume with the sidecar's name that is in no record.
 fn names(pod: &Pod<'_, '_>, wrong: &mut Vec<Wrong>) {
     let tree = pod.tree;
     let mut all: Vec<_> = containers(tree, pod.spec)

@@ -3,14 +3,14 @@
 use super::{LISTS, Pod, Ports, SIDECAR};
 use crate::yaml::{Id, Tree, integer};
 
-/// A container and where it stands.
+/// A container and its position.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Container {
     pub(crate) map: Id,
     pub(crate) init: bool,
 }
 
-/// A port that a container declares.
+/// A declared port of a container.
 pub(crate) struct Port<'t> {
     pub(crate) map: Id,
     pub(crate) name: Option<&'t str>,
@@ -18,7 +18,7 @@ pub(crate) struct Port<'t> {
     pub(crate) tcp: bool,
 }
 
-/// All containers, those that start first at the front.
+/// All containers, in the order in which they start.
 pub(crate) fn containers(tree: &Tree<'_>, spec: Id) -> Vec<Container> {
     let mut found = Vec::new();
     for (name, init) in LISTS.iter().zip([true, false]) {
@@ -54,7 +54,7 @@ impl Container {
     }
 }
 
-/// The app's containers that are not init containers.
+/// The app's containers, without init containers.
 pub(super) fn apps<'t>(pod: &'t Pod<'_, '_>) -> impl Iterator<Item = Container> + 't {
     containers(pod.tree, pod.spec)
         .into_iter()

@@ -1,4 +1,4 @@
-//! The grace period: raised where the drain and the app's end do not fit into it, never lowered.
+//! The grace period: raised if the drain and the app's shutdown do not fit into it, never lowered.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
 
 const KEY: &str = "terminationGracePeriodSeconds";
 
-/// What Kubernetes gives a pod that says nothing.
+/// The default of Kubernetes.
 const DEFAULT: u64 = 30;
 
 pub(super) fn put(
@@ -70,8 +70,8 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Whole seconds, more than the drain takes: the app goes on serving while it sleeps, and requests in flight at its end have
-/// `drainTimeout`.
+/// Whole seconds, more than the drain takes: the app serves requests while it sleeps, and requests
+/// in flight at its end have `drainTimeout`.
 fn needed(options: &Options) -> u64 {
     let drain = match &options.config {
         ConfigSource::Given(config) => config.drain,
@@ -89,5 +89,5 @@ fn needed(options: &Options) -> u64 {
         .saturating_add(MARGIN.as_secs())
 }
 
-/// Between the end of the drain and the kubelet's SIGKILL.
+/// The time between the end of the drain and the kubelet's SIGKILL.
 const MARGIN: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! Hooks and probes of the app's containers: those that go to the pod's address do not reach an app on loopback.
+//! Hooks and probes of the app's containers: those for the pod's address do not reach an app on
+//! loopback.
 
 use super::{Container, Pod, Ports, SIDECAR, containers, port_by_name};
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 
 const PROBES: [&str; 3] = ["startupProbe", "livenessProbe", "readinessProbe"];
 
-/// HTTP hooks to the app's port.
+/// HTTP hooks for the app's port, which are rejected.
 pub(super) fn refused(pod: &Pod<'_, '_>, ports: &Ports) -> Vec<Wrong> {
     let tree = pod.tree;
     let mut wrong = Vec::new();
@@ -40,7 +41,7 @@ pub(super) fn refused(pod: &Pod<'_, '_>, ports: &Ports) -> Vec<Wrong> {
     wrong
 }
 
-/// Whether a handler's `port` is the app's, by number or by a name of its container.
+/// Whether a handler's `port` is the app's, by number or by the name in its container.
 pub(super) fn goes_to_app(
     pod: &Pod<'_, '_>,
     ports: &Ports,
@@ -62,7 +63,7 @@ pub(super) fn goes_to_app(
     number.is_some() && number == ports.app
 }
 
-/// Says which probes go to the app's port.
+/// Lists the probes of the app's port in the report.
 pub(super) fn note_probes(pod: &Pod<'_, '_>, ports: &Ports, notes: &mut Vec<String>) {
     let tree = pod.tree;
     let mut found = Vec::new();
@@ -88,7 +89,7 @@ pub(super) fn note_probes(pod: &Pod<'_, '_>, ports: &Ports, notes: &mut Vec<Stri
     }
 }
 
-/// `--app-prestop-sleep`: the app goes on serving while the proxy's inbound connections end.
+/// `--app-prestop-sleep`: the app serves requests while the proxy's inbound connections end.
 pub(super) fn put_sleep(
     pod: &Pod<'_, '_>,
     options: &Options,

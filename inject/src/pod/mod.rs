@@ -1,4 +1,4 @@
-//! One pod template: whether it gets a sidecar, and all that is put into it.
+//! One pod template: whether it gets a sidecar, and everything that is inserted into it.
 
 mod clash;
 mod container;
@@ -26,26 +26,26 @@ pub(crate) use undo::{record_of, undo};
 /// Name of the container and of its volume.
 pub(crate) const SIDECAR: &str = "outrigger";
 
-/// Where the containers are.
+/// The lists of containers.
 const LISTS: [&str; 2] = ["initContainers", "containers"];
 
-/// What becomes of a workload.
+/// The result for a workload.
 pub(crate) enum Verdict {
-    /// It asks for none.
+    /// The workload opted out.
     OptedOut(String),
-    /// It cannot have one.
+    /// The workload cannot have a sidecar.
     Skipped(String),
     Injected(Injected),
 }
 
-/// A pod template that was given a sidecar.
+/// A pod template that got a sidecar.
 pub(crate) struct Injected {
     pub(crate) ports: Ports,
-    /// Name of the ConfigMap that has to be made.
+    /// Name of the ConfigMap to create.
     pub(crate) config_map: Option<String>,
-    /// How, for the report.
+    /// Details for the report.
     pub(crate) detail: String,
-    /// The sidecar stands behind the init container of `--after-init`.
+    /// The sidecar is after the init container of `--after-init`.
     pub(crate) behind_init: bool,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Pod<'t, 'a> {
 }
 
 impl<'t, 'a> Pod<'t, 'a> {
-    /// The template of a workload; `None` for one without.
+    /// The template of a workload; `None` if it has none.
     pub(crate) fn of(tree: &'t Tree<'a>, object: Object) -> Option<Self> {
         let map = object.pod(tree)?;
         let spec = tree.get(map, "spec").filter(|spec| tree.is_map(*spec))?;
@@ -81,7 +81,7 @@ impl<'t, 'a> Pod<'t, 'a> {
         self.tree.text_of(annotations, name)
     }
 
-    /// The labels that a Service would select by.
+    /// The labels that selectors of Services match.
     pub(crate) fn labels(&self) -> Vec<(String, String)> {
         let Some(labels) = self.tree.path(self.map, &["metadata", "labels"]) else {
             return Vec::new();
@@ -96,10 +96,10 @@ impl<'t, 'a> Pod<'t, 'a> {
     }
 }
 
-/// Decides about a workload and puts the sidecar in.
+/// Decides about a workload and inserts the sidecar.
 ///
 /// # Errors
-/// Each thing that is in the way.
+/// Everything that prevents the injection.
 pub(crate) fn inject(
     pod: &Pod<'_, '_>,
     options: &Options,
@@ -145,7 +145,7 @@ fn classic_forbidden(pod: &Pod<'_, '_>, options: &Options) -> Option<Wrong> {
     })
 }
 
-/// The number of an own entry of a map.
+/// The index of an own entry of a map.
 fn entry_number(tree: &Tree<'_>, map: Id, name: &str) -> Option<usize> {
     match &tree.node(map).kind {
         Kind::Map(entries) => entries

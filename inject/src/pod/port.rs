@@ -1,4 +1,4 @@
-//! The ports: where the proxy listens, and where the app does.
+//! The ports of the proxy and of the app.
 
 use super::{Pod, container::apps};
 use crate::{
@@ -8,19 +8,19 @@ use crate::{
     record::APP_PORT,
 };
 
-/// The ports of a pod that has a sidecar.
+/// The ports of a pod with a sidecar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ports {
-    /// Ports of the proxy for clients, the one for Services first.
+    /// The proxy's ports for clients, the one for Services first.
     pub(crate) inbound: Vec<u16>,
     pub(crate) status: u16,
     pub(crate) admin: u16,
-    /// The app's port; `None` where the configuration has no app, or a socket.
+    /// The app's port; `None` if the configuration has no app, or a Unix socket.
     pub(crate) app: Option<u16>,
 }
 
 impl Ports {
-    /// The port that Services send to; 0 when there is none.
+    /// The port for Services; 0 if there is none.
     pub(crate) fn proxy(&self) -> u16 {
         self.inbound.first().copied().unwrap_or(0)
     }
@@ -41,10 +41,10 @@ impl Ports {
     }
 }
 
-/// Finds the ports.
+/// Determines the ports.
 ///
 /// # Errors
-/// The app's port cannot be found, or is given twice and differs.
+/// The app's port cannot be determined, or two sources disagree.
 pub(super) fn find(pod: &Pod<'_, '_>, options: &Options) -> Result<Ports, Wrong> {
     let app = app_port(pod, options)?;
     Ok(match &options.config {

@@ -1,6 +1,8 @@
-//! `--rewrite-probes`: probes of the app's port go through the sidecar's status port, which asks the app on loopback.
+//! `--rewrite-probes`: probes of the app's port go through the sidecar's status port, which probes
+//! the app on loopback.
 //!
-//! The arguments of the sidecar (`--app-probe`) hold the original probes, not its configuration: probes belong to the pod.
+//! The original probes are in the arguments of the sidecar (`--app-probe`) and not in its
+//! configuration: probes belong to the pod.
 
 use serde_json::{Map, json};
 
@@ -17,7 +19,7 @@ use crate::{
     },
 };
 
-/// Keys of a container, and what their path ends with.
+/// The keys of a container, and the last segment of their path.
 const PROBES: [(&str, &str); 3] = [
     ("startupProbe", "startupz"),
     ("livenessProbe", "livez"),
@@ -36,7 +38,8 @@ struct Probe {
     path: String,
 }
 
-/// Sends the probes of the app's port through the status port; the sidecar's arguments for them.
+/// Sends the probes of the app's port through the status port; returns the sidecar's arguments for
+/// them.
 ///
 /// # Errors
 /// One of them cannot be rewritten.
@@ -96,7 +99,7 @@ fn find(pod: &Pod<'_, '_>, ports: &Ports) -> Vec<Probe> {
             let Some(map) = tree.get(container.map, key) else {
                 continue;
             };
-            // A `host` leads away from the pod.
+            // A `host` is outside of the pod.
             let handler = HANDLERS.into_iter().find(|handler| {
                 tree.get(map, handler).is_some_and(|inner| {
                     tree.get(inner, "host").is_none() && goes_to_app(pod, ports, container, inner)
@@ -116,7 +119,7 @@ fn find(pod: &Pod<'_, '_>, ports: &Ports) -> Vec<Probe> {
     found
 }
 
-/// Kubernetes takes one handler; with another one beside it, an `httpGet` might be there twice.
+/// Kubernetes permits one handler; beside another one, the new `httpGet` could be a duplicate.
 fn only_handler(tree: &Tree<'_>, probe: &Probe) -> Result<(), Wrong> {
     let others = HANDLERS.into_iter().chain(["exec"]);
     let other = others
@@ -139,14 +142,14 @@ fn only_handler(tree: &Tree<'_>, probe: &Probe) -> Result<(), Wrong> {
     ))
 }
 
-/// The probe as `outrigger run --app-probe` reads it.
+/// The probe as `outrigger run --app-probe` parses it.
 fn argument(tree: &Tree<'_>, probe: &Probe, ports: &Ports) -> Result<String, Wrong> {
     let Some(inner) = tree.get(probe.map, probe.handler) else {
         return Ok(String::new());
     };
     let line = tree.node(inner).line;
     let mut handler = Map::new();
-    // In the order of the alphabet, so that it is the same with every kind of map.
+    // In alphabetical order, so that the text does not depend on the type of the map.
     match probe.handler {
         "httpGet" => {
             if tree
@@ -197,7 +200,7 @@ fn argument(tree: &Tree<'_>, probe: &Probe, ports: &Ports) -> Result<String, Wro
     {
         whole.insert("timeoutSeconds".to_owned(), seconds.into());
     }
-    // `tcpSocket` comes behind `path` in the alphabet.
+    // `tcpSocket` is after `path` in alphabetical order.
     if let Some(handler) = whole.remove("tcpSocket") {
         let timeout = whole.remove("timeoutSeconds");
         whole.insert("tcpSocket".to_owned(), handler);
@@ -206,7 +209,7 @@ fn argument(tree: &Tree<'_>, probe: &Probe, ports: &Ports) -> Result<String, Wro
     Ok(serde_json::Value::from(whole).to_string())
 }
 
-/// Gives the probes back what they asked before.
+/// Restores the original probes.
 pub(super) fn undo(pod: &Pod<'_, '_>, record: &Record, splice: &mut Splice<'_, '_>) {
     let tree = pod.tree;
     for container in containers(tree, pod.spec) {

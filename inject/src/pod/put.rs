@@ -1,4 +1,5 @@
-//! Puts a sidecar into a pod template: container, volume, probes, hooks, grace period and annotations.
+//! Inserts a sidecar into a pod template: container, volume, probes, hooks, grace period and
+//! annotations.
 
 use super::{
     Injected, LISTS, Pod, Ports, Written, container, entry_number, grace, hooks, probes, sidecar,
@@ -17,10 +18,10 @@ use crate::{
     },
 };
 
-/// Puts everything in.
+/// Inserts everything.
 ///
 /// # Errors
-/// An alias or merge key reaches into it, or something in it cannot be changed.
+/// An alias or merge key prevents it, or a value cannot be changed.
 pub(super) fn put(
     pod: &Pod<'_, '_>,
     options: &Options,
@@ -117,7 +118,8 @@ fn put_container(
     }
 }
 
-/// First among the init containers, or behind the one that is named; a classic sidecar is the last container.
+/// First of the init containers, or after the one with this name; a classic sidecar is the last
+/// container.
 fn position(
     pod: &Pod<'_, '_>,
     options: &Options,
@@ -187,7 +189,7 @@ fn put_volume(
     Ok(())
 }
 
-/// What Prometheus and `kubectl` need to know, where the pod does not say something else.
+/// Annotations for Prometheus and `kubectl`, if the pod does not have them already.
 fn annotations(pod: &Pod<'_, '_>, ports: &Ports, app: Option<Id>) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let scraped = [

@@ -1,4 +1,4 @@
-//! The container and its volume, as `deploy/native-sidecar.yaml` shows them.
+//! The sidecar's container and its volume, as in `deploy/native-sidecar.yaml`.
 
 use super::{Pod, Ports, SIDECAR};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     yaml::value::Value,
 };
 
-/// Where the sidecar finds its configuration: a directory, since a `subPath` mount is never updated.
+/// The directory of the configuration; not a `subPath` mount, which would never be updated.
 const FOLDER: &str = "/etc/outrigger";
 const FILE: &str = "/etc/outrigger/outrigger.yaml";
 
@@ -17,7 +17,7 @@ const USER: u64 = 65532;
 /// Longest name of a ConfigMap.
 const MAX_NAME: usize = 253;
 
-/// Name of the ConfigMap beside the workload; `None` where one is named that is already there.
+/// Name of the ConfigMap for the workload; `None` with an existing one.
 pub(super) fn config_map(pod: &Pod<'_, '_>, options: &Options) -> Result<Option<String>, Wrong> {
     if !matches!(
         options.config,
@@ -57,7 +57,7 @@ pub(super) fn volume(options: &Options, config_map: Option<&str>) -> Value {
 #[derive(Debug, Default)]
 pub(crate) struct Written(Option<(Key, Value)>);
 
-/// What makes one container differ from another: ports, and arguments for probes.
+/// The differences between containers: ports, and arguments for probes.
 type Key = (Vec<(String, u16)>, Vec<String>);
 
 impl Written {
@@ -90,7 +90,7 @@ fn container(options: &Options, ports: &Ports, probes: &[String]) -> Value {
     entries.push(("args", arguments(probes)));
     entries.push(("env", environment()));
     entries.push(("ports", port_list(ports)));
-    // The app starts when this one has passed; it never waits for the app.
+    // The app starts after this probe has succeeded; the probe does not depend on the app.
     entries.push((
         "startupProbe",
         probe(
@@ -186,7 +186,8 @@ fn resources(resources: &Resources) -> Option<Value> {
     (!entries.is_empty()).then(|| Value::map(entries))
 }
 
-/// What the restricted Pod Security Standard asks of a container, with a user of its own: the pod's may be another.
+/// The requirements of the restricted Pod Security Standard for a container, with its own user: the
+/// pod's may differ.
 fn security() -> Value {
     Value::map(vec![
         ("runAsUser", Value::Number(USER)),

@@ -1,4 +1,4 @@
-//! Pods that get no sidecar, and pods that have one of another tool.
+//! Pods that get no sidecar, and pods with a sidecar of another tool.
 
 use super::{Pod, Verdict, container::containers};
 use crate::{problem::Wrong, record::INJECT, yaml::boolean};
@@ -14,7 +14,7 @@ const CONTAINERS: [(&str, &str); 7] = [
     ("osm-envoy", "Open Service Mesh"),
 ];
 
-/// Annotations of other injectors that have done their work.
+/// Annotations that other injectors leave.
 const ANNOTATIONS: [(&str, &str); 4] = [
     ("sidecar.istio.io/status", "Istio"),
     ("linkerd.io/proxy-version", "Linkerd"),
@@ -22,7 +22,7 @@ const ANNOTATIONS: [(&str, &str); 4] = [
     ("kuma.io/sidecar-injected", "Kuma"),
 ];
 
-/// Annotations and labels that ask for another sidecar, and the values that do not.
+/// Annotations and labels that request another sidecar, and the values that do not.
 const WEBHOOKS: [(&str, &str); 4] = [
     ("sidecar.istio.io/inject", "Istio"),
     ("linkerd.io/inject", "Linkerd"),
@@ -90,7 +90,7 @@ pub(super) fn other_tools(pod: &Pod<'_, '_>) -> Option<Wrong> {
     ))
 }
 
-/// A webhook in the cluster may still put another sidecar in.
+/// Notes that a webhook in the cluster may insert another sidecar.
 pub(super) fn note_webhooks(pod: &Pod<'_, '_>, notes: &mut Vec<String>) {
     let labels = pod.labels();
     for (name, tool) in WEBHOOKS {

@@ -1,4 +1,4 @@
-//! Takes a sidecar out again.
+//! Removes a sidecar.
 
 use super::{LISTS, Pod, SIDECAR, containers, probes};
 use crate::{
@@ -7,12 +7,13 @@ use crate::{
     yaml::{Id, Kind, splice::Splice},
 };
 
-/// What an injection has written down about a pod template.
+/// The record of an injection into a pod template.
 pub(crate) fn record_of(pod: &Pod<'_, '_>) -> Option<Record> {
     Record::read(pod.annotation(INJECTED)?)
 }
 
-/// Takes everything out that the record and the sidecar's name point at. The sidecar is looked for in both lists of containers.
+/// Removes everything in the record, and everything with the sidecar's name. The sidecar is
+/// searched in both lists of containers.
 pub(crate) fn undo(pod: &Pod<'_, '_>, record: &Record, splice: &mut Splice<'_, '_>) {
     for list in LISTS.iter().chain(["volumes"].iter()) {
         remove_named(pod.spec, list, record, splice);
@@ -25,7 +26,8 @@ pub(crate) fn undo(pod: &Pod<'_, '_>, record: &Record, splice: &mut Splice<'_, '
     annotate::undo(splice, pod.map, record);
 }
 
-/// Takes the items of the sidecar's name out of a list, and the list with them when it was made for them.
+/// Removes the items with the sidecar's name from a list, and the list as well if it was created
+/// for them.
 fn remove_named(spec: Id, name: &str, record: &Record, splice: &mut Splice<'_, '_>) {
     let tree = splice.tree;
     let Some(entry) = tree.entry(spec, name).filter(|entry| entry.own) else {

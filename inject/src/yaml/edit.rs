@@ -1,8 +1,8 @@
-//! Changes of a text: what is put in, taken out or replaced, by byte offset.
+//! Edits of a text: insertions, removals and replacements, by byte offset.
 
 use std::{cmp::Reverse, ops::Range};
 
-/// Changes to one text, applied together. Ranges never overlap, except lines that are taken out.
+/// Edits of one text, applied together. Ranges never overlap, except removed lines.
 #[derive(Debug, Default)]
 pub(crate) struct Edits {
     list: Vec<Edit>,
@@ -12,9 +12,10 @@ pub(crate) struct Edits {
 struct Edit {
     range: Range<usize>,
     text: String,
-    /// Whole lines are taken out, up to and with their line end.
+    /// Whole lines are removed, including the last line end.
     lines: bool,
-    /// Column of the lines that are put in. At one place deeper lines go first: they end what stands before them.
+    /// Column of inserted lines. At the same offset deeper lines go first: they belong to what is
+    /// before them.
     column: usize,
 }
 
@@ -36,7 +37,7 @@ impl Edits {
         });
     }
 
-    /// Puts whole lines in.
+    /// Inserts whole lines.
     pub(crate) fn insert_lines(&mut self, at: usize, text: String, column: usize) {
         self.list.push(Edit {
             range: at..at,
@@ -50,7 +51,7 @@ impl Edits {
         self.replace(range, "");
     }
 
-    /// Takes whole lines out: from the start of the first to the start of the line behind the last.
+    /// Removes whole lines: from the start of the first to the start of the line after the last.
     pub(crate) fn remove_lines(&mut self, range: Range<usize>) {
         self.list.push(Edit {
             range,
@@ -64,7 +65,7 @@ impl Edits {
         self.list.append(&mut other.list);
     }
 
-    /// The changed text. What is put in at one place stays in the order in which it was asked for, deeper lines first.
+    /// The changed text. Insertions at the same offset keep their order, deeper lines first.
     pub(crate) fn apply(mut self, text: &str) -> Changed {
         self.list
             .sort_by_key(|edit| (edit.range.start, Reverse(edit.column)));
@@ -85,8 +86,8 @@ impl Edits {
     }
 }
 
-/// Neighbouring removals of lines become one. At the end of a text whose last line has no line end, the line end before goes
-/// as well: it was put in together with the lines.
+/// Merges adjacent removals of lines. At the end of a text whose last line has no line end, the
+/// line end before is removed as well: it was inserted together with the lines.
 fn joined(text: &str, edits: Vec<Edit>) -> Vec<Edit> {
     let mut list: Vec<Edit> = Vec::with_capacity(edits.len());
     for edit in edits {
@@ -109,15 +110,15 @@ fn joined(text: &str, edits: Vec<Edit>) -> Vec<Edit> {
     list
 }
 
-/// A changed text, and which place of it was where before.
+/// A changed text, with a map from its offsets to those before.
 pub(crate) struct Changed {
     pub(crate) text: String,
-    /// Behind each change: the offset in the new text, and that in the old one.
+    /// After each change: the offset in the new text, and that in the old one.
     moved: Vec<(usize, usize)>,
 }
 
 impl Changed {
-    /// The offset before the changes of an offset behind them.
+    /// The offset in the old text for an offset in the new one.
     pub(crate) fn before(&self, at: usize) -> usize {
         let next = self.moved.partition_point(|(new, _)| *new <= at);
         match next.checked_sub(1).map(|index| self.moved[index]) {

@@ -1,7 +1,9 @@
-//! YAML and JSON text as a tree of spans, and changes to the text that leave every other byte as it is.
+//! YAML and JSON text as a tree of spans, and edits of the text that leave every other byte as it
+//! is.
 //!
-//! The parser is `granit-parser`, which reports the byte range of each event. Nothing is ever written back from the
-//! tree: [`splice`] turns a wish ("this key into that map") into edits of the text, and [`edit`] applies them.
+//! The parser is `granit-parser`, which reports the byte range of each event. The tree is never
+//! written back: [`splice`] turns a change ("this key into that map") into edits of the text, and
+//! [`edit`] applies them.
 
 pub(crate) mod edit;
 mod read;
@@ -18,13 +20,13 @@ pub(crate) use scalar::{boolean, integer, is_null};
 /// A node of a [`Tree`].
 pub(crate) type Id = usize;
 
-/// How many merge keys (`<<`) are followed one after the other.
+/// How many merge keys (`<<`) are followed in a row.
 const MERGES: usize = 8;
 
 /// One document of a stream.
 pub(crate) struct Document<'a> {
     pub(crate) tree: Tree<'a>,
-    /// Where `---` stands, or where the content begins.
+    /// The position of `---`, or the start of the content.
     pub(crate) start: usize,
 }
 
@@ -34,12 +36,12 @@ pub(crate) struct Tree<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
 }
 
-/// A value and the bytes it stands in.
+/// A value and its byte range.
 pub(crate) struct Node<'a> {
     pub(crate) kind: Kind<'a>,
     /// The first byte; for a block list or map the first byte of its first key or item.
     pub(crate) start: usize,
-    /// The byte behind its content, without spaces and comments.
+    /// The byte after its content, without spaces and comments.
     pub(crate) end: usize,
     /// From 1.
     pub(crate) line: usize,
@@ -48,27 +50,28 @@ pub(crate) struct Node<'a> {
     /// Written with braces or brackets, or inside of them.
     pub(crate) flow: bool,
     pub(crate) parent: Option<Id>,
-    /// Has an anchor that an alias refers to.
+    /// Whether it has an anchor that an alias refers to.
     pub(crate) shared: bool,
 }
 
-/// What a node is.
+/// The type and content of a node.
 pub(crate) enum Kind<'a> {
-    /// Its value with escapes resolved, and whether it is plain: only then it may be a number, a boolean or null.
+    /// The value with escapes resolved, and whether it is plain: only then it may be a number, a
+    /// boolean or null.
     Scalar(Cow<'a, str>, bool),
     List(Vec<Id>),
     Map(Vec<(Id, Id)>),
-    /// The node that `*name` stands for.
+    /// The node that `*name` refers to.
     Alias(Id),
 }
 
-/// An entry of a map, and how it came there.
+/// An entry of a map, and its origin.
 #[derive(Clone, Copy)]
-pub(crate) struct Found {
+pub(crate) struct Entry {
     pub(crate) key: Id,
     /// The value as written: may be an alias.
     pub(crate) value: Id,
-    /// It stands in this map and did not come by a merge key.
+    /// It is in this map itself, not from a merge key.
     pub(crate) own: bool,
 }
 
@@ -77,7 +80,7 @@ impl<'a> Tree<'a> {
         &self.nodes[id]
     }
 
-    /// The node itself, or what an alias refers to.
+    /// The node itself, or the target of an alias.
     pub(crate) fn resolved(&self, id: Id) -> Id {
         match self.nodes[id].kind {
             Kind::Alias(target) => target,
@@ -85,14 +88,14 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The entries of a map, merged ones behind its own; none for anything else.
-    pub(crate) fn entries(&self, map: Id) -> Vec<Found> {
+    /// The entries of a map, merged ones after its own; none for anything else.
+    pub(crate) fn entries(&self, map: Id) -> Vec<Entry> {
         let mut found = Vec::new();
         self.collect(self.resolved(map), true, 0, &mut found);
         found
     }
 
-    fn collect(&self, map: Id, own: bool, depth: usize, found: &mut Vec<Found>) {
+    fn collect(&self, map: Id, own: bool, depth: usize, found: &mut Vec<Entry>) {
         let Kind::Map(entries) = &self.nodes[map].kind else {
             return;
         };
@@ -103,7 +106,7 @@ impl<'a> Tree<'a> {
         for (key, value) in plain {
             let name = self.scalar(key);
             if own || !found.iter().any(|one| self.scalar(one.key) == name) {
-                found.push(Found { key, value, own });
+                found.push(Entry { key, value, own });
             }
         }
         if depth == MERGES {
@@ -124,8 +127,8 @@ impl<'a> Tree<'a> {
         matches!(&self.nodes[key].kind, Kind::Scalar(text, true) if text == "<<")
     }
 
-    /// The entry of this name, own or merged.
-    pub(crate) fn entry(&self, map: Id, name: &str) -> Option<Found> {
+    /// The entry with this name, own or merged.
+    pub(crate) fn entry(&self, map: Id, name: &str) -> Option<Entry> {
         let map = self.resolved(map);
         let Kind::Map(entries) = &self.nodes[map].kind else {
             return None;
@@ -134,7 +137,7 @@ impl<'a> Tree<'a> {
             .iter()
             .find(|(key, _)| self.scalar(*key) == Some(name));
         if let Some((key, value)) = own {
-            return Some(Found {
+            return Some(Entry {
                 key: *key,
                 value: *value,
                 own: true,
@@ -148,7 +151,7 @@ impl<'a> Tree<'a> {
             .find(|one| self.scalar(one.key) == Some(name))
     }
 
-    /// The value of this name, aliases resolved; `None` also for null.
+    /// The value with this name, aliases resolved; `None` also for null.
     pub(crate) fn get(&self, map: Id, name: &str) -> Option<Id> {
         let value = self.resolved(self.entry(map, name)?.value);
         (!is_null(self.node(value))).then_some(value)
@@ -175,7 +178,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The text of the scalar of this name.
+    /// The text of the scalar with this name.
     pub(crate) fn text_of(&self, map: Id, name: &str) -> Option<&str> {
         self.scalar(self.get(map, name)?)
     }
@@ -184,7 +187,7 @@ impl<'a> Tree<'a> {
         matches!(self.nodes[self.resolved(id)].kind, Kind::Map(_))
     }
 
-    /// A node that may not be changed, because an alias elsewhere would change with it: this one, or one around it.
+    /// A node that must not be changed, because an alias refers to it: this one, or one around it.
     pub(crate) fn shared_around(&self, id: Id) -> Option<Id> {
         let mut at = Some(id);
         while let Some(here) = at {

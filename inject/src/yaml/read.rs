@@ -1,4 +1,4 @@
-//! From events to documents.
+//! Builds documents from parser events.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 
 use super::{Document, Id, Kind, Node, Tree};
 
-/// What is not YAML, or has a key twice.
+/// Text that is not YAML, or has a duplicate key.
 #[derive(Debug)]
 pub(crate) struct Syntax {
     /// From 1.
@@ -16,14 +16,14 @@ pub(crate) struct Syntax {
     pub(crate) message: String,
 }
 
-/// A map with more keys than this has them compared by their hash.
+/// Keys of a map with more keys than this are compared by their hash.
 const FEW: usize = 16;
 
-/// Hands each document of a stream to `each`; everything that is wrong with the text is collected.
+/// Calls `each` with each document of a stream; returns all syntax errors of the text.
 pub(crate) fn documents<'a>(text: &'a str, mut each: impl FnMut(Document<'a>)) -> Vec<Syntax> {
     let mut options = granit_parser::options! {};
     options.set_emit_comments(false);
-    // Kubernetes takes JSON with long strings, which could be keys as far as the scanner knows.
+    // Kubernetes accepts JSON with long strings, which the scanner must consider as possible keys.
     options.simple_key_max_lookahead = 1 << 20;
     let mut parser = Parser::new_from_str_with_options(text, options);
     let mut problems = Vec::new();
@@ -81,7 +81,7 @@ fn take<'a>(
 struct Builder<'a> {
     tree: Tree<'a>,
     start: usize,
-    /// Open lists and maps, and the key of a map that waits for its value.
+    /// Open lists and maps, with the key whose value is missing.
     open: Vec<(Id, Option<Id>)>,
     anchors: HashMap<usize, Id>,
     problems: Vec<Syntax>,
@@ -184,7 +184,7 @@ impl<'a> Builder<'a> {
             Kind::Scalar(..) | Kind::Alias(_) => None,
         };
         let closing = span.byte_range().unwrap_or_default();
-        // Flow collections end with a bracket, block ones with their last child.
+        // Flow collections end with a bracket, block collections with their last child.
         let end = match last {
             _ if !closing.is_empty() => closing.end,
             Some(last) => self.tree.nodes[last].end,
@@ -225,7 +225,8 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The span of a block scalar goes on to the next token. Its blank lines belong to it only when it keeps them (`|+`).
+/// The span of a block scalar extends to the next token. Its trailing blank lines belong to it only
+/// if it keeps them (`|+`).
 fn scalar_end(text: &str, start: usize, end: usize, style: ScalarStyle) -> usize {
     if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
         return end;

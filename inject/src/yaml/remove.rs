@@ -1,4 +1,5 @@
-//! Keys and items taken out of maps and lists, with the lines or the comma that [`super::splice`] gave them.
+//! Removes keys and items from maps and lists, with the lines or the comma that [`super::splice`]
+//! inserted for them.
 
 use super::{
     Id, Kind,
@@ -6,7 +7,7 @@ use super::{
 };
 
 impl Splice<'_, '_> {
-    /// Takes entries out of a map; their numbers are in order.
+    /// Removes entries from a map; the indexes are sorted.
     pub(crate) fn remove_entries(&mut self, map: Id, indexes: &[usize]) {
         let node = self.tree.node(map);
         let Kind::Map(entries) = &node.kind else {
@@ -28,7 +29,7 @@ impl Splice<'_, '_> {
         }
     }
 
-    /// Takes items out of a list; their numbers are in order.
+    /// Removes items from a list; the indexes are sorted.
     pub(crate) fn remove_items(&mut self, list: Id, indexes: &[usize]) {
         let node = self.tree.node(list);
         let Kind::List(items) = &node.kind else {
@@ -60,7 +61,7 @@ impl Splice<'_, '_> {
     }
 }
 
-/// Neighbouring numbers, from the first to the last of each run.
+/// Runs of adjacent indexes, with the first and the last of each.
 fn runs(indexes: &[usize]) -> Vec<(usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for index in indexes {

@@ -1,4 +1,5 @@
-//! What a plain scalar means to Kubernetes, whose YAML library reads by YAML 1.1: `yes` is true, `0440` is octal.
+//! The meaning of a plain scalar for Kubernetes, whose YAML library follows YAML 1.1: `yes` is
+//! true, `0440` is octal.
 
 use super::{Kind, Node};
 

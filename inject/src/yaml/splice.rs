@@ -1,4 +1,5 @@
-//! Keys and items put into maps and lists, on lines and between commas of their own: `remove` takes them out byte for byte.
+//! Inserts keys and items into maps and lists, on separate lines or between separate commas, so
+//! that `remove` removes them byte for byte.
 
 use super::{
     Id, Kind, Tree,
@@ -7,16 +8,16 @@ use super::{
     value::{Style, Value, block_entry, block_item, inline_entry},
 };
 
-/// Where a key or item goes.
+/// Where to insert a key or item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum At {
     /// Before all others.
     First,
-    /// Behind the entry or item of this number.
+    /// After the entry or item with this index.
     Behind(usize),
 }
 
-/// Puts changes of one text together.
+/// Collects the changes of one text.
 pub(crate) struct Splice<'t, 'a> {
     pub(crate) tree: &'t Tree<'a>,
     pub(crate) edits: Edits,
@@ -40,8 +41,8 @@ impl<'t, 'a> Splice<'t, 'a> {
         self.tree.text
     }
 
-    /// Puts entries into a map, in one place. A map that is null counts as empty; its key is `key`, and what
-    /// stood behind the key is returned where it was replaced.
+    /// Inserts entries into a map, at one position. A map that is null counts as empty; its key is
+    /// `key`, and the replaced text after the key is returned.
     pub(crate) fn add_entries(
         &mut self,
         map: Id,
@@ -83,8 +84,8 @@ impl<'t, 'a> Splice<'t, 'a> {
         None
     }
 
-    /// Puts an item into a list. A list that is null counts as empty; its key is `key`, and what stood behind the key is
-    /// returned where it was replaced.
+    /// Inserts an item into a list. A list that is null counts as empty; its key is `key`, and the
+    /// replaced text after the key is returned.
     pub(crate) fn add_item(&mut self, list: Id, key: Id, at: At, value: &Value) -> Option<String> {
         let node = self.tree.node(list);
         match &node.kind {
@@ -121,8 +122,8 @@ impl<'t, 'a> Splice<'t, 'a> {
         None
     }
 
-    /// Gives a null a value: `key:` gets lines below it, `key: ~` and everything in flow style a value in place. What stood
-    /// behind the key is returned where it was replaced.
+    /// Replaces a null by a value: `key:` gets lines below it, `key: ~` and everything in flow
+    /// style a value in place. The replaced text after the key is returned.
     fn fill(&mut self, null: Id, key: Id, write: impl Fn(Style) -> Vec<String>) -> Option<String> {
         let node = self.tree.node(null);
         let key_node = self.tree.node(key);
@@ -135,14 +136,16 @@ impl<'t, 'a> Splice<'t, 'a> {
         Some(self.set_value(key, null, &write(style).concat()))
     }
 
-    /// What [`Self::add_entries`] and [`Self::add_item`] would replace behind the key of a null.
+    /// The text after the key of a null that [`Self::add_entries`] and [`Self::add_item`] would
+    /// replace.
     pub(crate) fn replaces_null(&self, key: Id, null: Id) -> Option<String> {
         let node = self.tree.node(null);
         let in_place = node.start != node.end || node.flow;
         in_place.then(|| self.text()[self.behind_key(key, null)].to_owned())
     }
 
-    /// Puts a text in place of a value. What stood behind the key is returned, the colon included.
+    /// Replaces a value by a text. The replaced text after the key is returned, including the
+    /// colon.
     pub(crate) fn set_value(&mut self, key: Id, value: Id, text: &str) -> String {
         let range = self.behind_key(key, value);
         let before = self.text()[range.clone()].to_owned();
@@ -150,7 +153,7 @@ impl<'t, 'a> Splice<'t, 'a> {
         before
     }
 
-    /// Puts back what [`Self::set_value`] returned.
+    /// Restores the text that [`Self::set_value`] returned.
     pub(crate) fn restore_value(&mut self, key: Id, value: Id, before: &str) {
         let range = self.behind_key(key, value);
         self.edits.replace(range, before);
@@ -172,7 +175,8 @@ impl<'t, 'a> Splice<'t, 'a> {
         }
     }
 
-    /// Where new keys of a block map go: a start of a line, or the end of a text whose last line has no end.
+    /// The offset for new keys of a block map: the start of a line, or the end of a text whose last
+    /// line has no line end.
     fn block_place(&self, map: Id, spans: &[(usize, usize)], at: At) -> usize {
         let behind = |index: usize| {
             let end = spans
@@ -182,7 +186,7 @@ impl<'t, 'a> Splice<'t, 'a> {
         };
         match at {
             At::Behind(index) => behind(index),
-            // A first key behind a dash or a key stays where it is.
+            // A first key after a dash or a key stays where it is.
             At::First if !self.begins_its_line(spans) => behind(0),
             At::First => match self.tree.node(map).parent {
                 Some(parent) => self.behind_key_of(parent, map, spans),
@@ -200,7 +204,8 @@ impl<'t, 'a> Splice<'t, 'a> {
         })
     }
 
-    /// Behind the line of the key whose value the map is, so that comments above the first key stay above it.
+    /// After the line of the key whose value is the map, so that comments above the first key stay
+    /// above it.
     fn behind_key_of(&self, parent: Id, map: Id, spans: &[(usize, usize)]) -> usize {
         let key = match &self.tree.node(parent).kind {
             Kind::Map(entries) => entries.iter().find(|(_, value)| *value == map),
@@ -215,7 +220,8 @@ impl<'t, 'a> Splice<'t, 'a> {
         }
     }
 
-    /// Behind the line of a key, when nothing but comments stands between it and the first line of its value.
+    /// After the line of a key, if there are only comments between it and the first line of its
+    /// value.
     fn behind_head(&self, key_end: usize, first: usize) -> usize {
         let behind = line_behind(self.text(), key_end);
         let between = self.text().get(behind..first).unwrap_or_default();
@@ -226,7 +232,7 @@ impl<'t, 'a> Splice<'t, 'a> {
         if comments { behind.min(first) } else { first }
     }
 
-    /// Puts lines in at the start of a line, or behind a last line that has no end.
+    /// Inserts lines at the start of a line, or after a last line that has no line end.
     pub(crate) fn add_lines(&mut self, place: usize, lines: &[String]) {
         let text = self.text();
         let column = lines
@@ -245,7 +251,7 @@ impl<'t, 'a> Splice<'t, 'a> {
         self.edits.insert_lines(place, text, column);
     }
 
-    /// Where the dash of an item of a block list stands.
+    /// The offset of the dash of an item of a block list.
     pub(super) fn dash(&self, list: Id, index: usize) -> Option<usize> {
         let Kind::List(items) = &self.tree.node(list).kind else {
             return None;
@@ -258,7 +264,8 @@ impl<'t, 'a> Splice<'t, 'a> {
         dash_between(self.text(), from, to)
     }
 
-    /// Where to look for the first dash of a list: behind the key, or at the item that holds it.
+    /// Where to start the search for the first dash of a list: after the key, or at the item that
+    /// contains it.
     fn before_list(&self, list: Id) -> usize {
         let node = self.tree.node(list);
         let parent = node.parent.map(|parent| &self.tree.node(parent).kind);
@@ -304,7 +311,7 @@ fn is_json(tree: &Tree<'_>) -> bool {
     root.flow && entries.iter().all(quoted)
 }
 
-/// The first dash of a list between two places: comments, anchors and tags may stand before it.
+/// The first dash of a list between two offsets: comments, anchors and tags may be before it.
 fn dash_between(text: &str, from: usize, to: usize) -> Option<usize> {
     let mut at = from;
     while at < to {
@@ -317,11 +324,11 @@ fn dash_between(text: &str, from: usize, to: usize) -> Option<usize> {
             c => at += c.len_utf8(),
         }
     }
-    // An item with nothing in it begins behind its own dash.
+    // An empty item begins after its own dash.
     text[..to].rfind('-').filter(|dash| *dash >= from)
 }
 
-/// Where the line of this byte begins.
+/// The start of the line of this byte.
 pub(crate) fn line_start(text: &str, at: usize) -> usize {
     let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
     match text[start..at].starts_with('\u{feff}') {
@@ -330,7 +337,7 @@ pub(crate) fn line_start(text: &str, at: usize) -> usize {
     }
 }
 
-/// Where the next line begins; a place that begins a line is its own.
+/// The start of the next line; an offset at the start of a line is returned as it is.
 pub(crate) fn line_behind(text: &str, at: usize) -> usize {
     if at > 0 && text[..at].ends_with('\n') {
         return at;

@@ -1,4 +1,4 @@
-//! What is written new: a small tree, as lines of block YAML or as one line of flow YAML or JSON.
+//! Values to write: a small tree, as lines of block YAML or as one line of flow YAML or JSON.
 
 use std::rc::Rc;
 
@@ -14,9 +14,9 @@ pub(crate) enum Value {
     Flag(bool),
     List(Vec<Self>),
     Map(Vec<(String, Self)>),
-    /// A list or map that stands on one line also in block style.
+    /// A list or map on one line, also in block style.
     Short(Box<Self>),
-    /// An item of a list that was written before, for many places.
+    /// An item of a list, formatted once for many places.
     Ready(Rc<Ready>),
 }
 
@@ -29,10 +29,10 @@ pub(crate) struct Ready {
     json: String,
 }
 
-/// How the text around looks.
+/// The style of the surrounding text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// Lines, whose first key or dash begins in this column.
+    /// Lines, whose first key or dash is in this column.
     Block(usize),
     /// On one line, inside of braces or brackets.
     Flow,
@@ -61,7 +61,7 @@ impl Value {
         Self::Short(Box::new(self))
     }
 
-    /// Writes an item of a list once, for many places.
+    /// Formats an item of a list once, for many places.
     pub(crate) fn ready(&self) -> Self {
         let mut lines = Vec::new();
         block_item(self, 0, &mut lines);
@@ -167,7 +167,8 @@ fn put(head: &str, value: &Value, indent: usize, out: &mut Vec<String>) {
     }
 }
 
-/// Whether a literal block gives the text back: one line end at most behind it, and nothing that would move the indentation.
+/// Whether a literal block keeps the text: at most one line end at its end, and nothing that would
+/// change the indentation.
 fn fits_literal(text: &str) -> bool {
     let body = text.strip_suffix('\n').unwrap_or(text);
     !body.is_empty()
@@ -179,7 +180,7 @@ fn fits_literal(text: &str) -> bool {
         && !body.split('\n').any(|line| !line.is_empty() && line.trim().is_empty())
 }
 
-/// A scalar: plain where every YAML reader takes it for a string, else in quotes.
+/// A scalar: plain if every YAML parser reads it as a string, else in quotes.
 pub(crate) fn scalar(text: &str) -> String {
     if is_plain(text) {
         return text.to_owned();
@@ -191,7 +192,7 @@ pub(crate) fn scalar(text: &str) -> String {
     quoted(text)
 }
 
-/// A JSON string, which YAML reads in the same way.
+/// A JSON string, which is also valid YAML.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -212,7 +213,8 @@ fn is_plain(text: &str) -> bool {
         || is_quantity(text)
 }
 
-/// Names such as `outrigger:0.1.0`: a colon with no space behind it is plain for every reader, but not inside of a map of numbers.
+/// Names such as `outrigger:0.1.0`: every YAML parser reads a colon without a following space as text,
+/// and a name that begins with a letter is no number such as `1:20`.
 fn is_image(text: &str) -> bool {
     let Some((name, tag)) = text.rsplit_once(':') else {
         return false;
@@ -230,7 +232,7 @@ fn is_image(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
-/// Quantities such as `20m` and `64Mi`, which are no numbers.
+/// Quantities such as `20m` and `64Mi`, which are not numbers.
 fn is_quantity(text: &str) -> bool {
     let digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
     digits.len() < text.len() && matches!(digits, "m" | "Ki" | "Mi" | "Gi")

@@ -1,4 +1,4 @@
-//! One question over a pooled connection, and its whole answer.
+//! Sends one check to the service over a pooled connection, and reads the whole response.
 
 use std::{future::poll_fn, rc::Rc};
 
@@ -11,23 +11,24 @@ use crate::upstream::{
     pool::{Lease, Pool},
 };
 
-/// Asks, a second time when an old connection turns out to be closed: a question changes nothing.
+/// Sends the check; retries once if a pooled connection turns out to be closed, which is safe
+/// because a check changes nothing.
 ///
 /// # Errors
-/// There is no whole answer.
+/// There is no complete response.
 pub(super) async fn ask(pool: &Rc<Pool>, question: Request<Body>) -> Result<Response<Body>, Cause> {
     let (head, mut content) = question.into_parts();
     if let Some(lease) = pool.checkout() {
         match exchange(lease, &head, &mut content).await {
             Err(Failure::Closed(_)) => {}
-            answered => return answered.map_err(told),
+            answered => return answered.map_err(cause_of),
         }
     }
     let lease = pool.open().await?;
-    exchange(lease, &head, &mut content).await.map_err(told)
+    exchange(lease, &head, &mut content).await.map_err(cause_of)
 }
 
-fn told(failure: Failure) -> Cause {
+fn cause_of(failure: Failure) -> Cause {
     match failure {
         Failure::Closed(error) => error.into(),
         Failure::Protocol(problem) => problem.into(),
@@ -71,11 +72,11 @@ async fn exchange(
     ))
 }
 
-/// Header fields of an answer, as many as an upstream's by default.
+/// The most header fields of a response, the default of an upstream.
 const MOST_FIELDS: u16 = 100;
 
 fn too_long() -> Failure {
-    Failure::Protocol("the body of its answer is over 64 KiB".into())
+    Failure::Protocol("the body of the response is over 64 KiB".into())
 }
 
 async fn read(lease: &mut Lease, reading: &mut Reading) -> Result<Bytes, Failure> {
@@ -99,7 +100,7 @@ async fn read(lease: &mut Lease, reading: &mut Reading) -> Result<Bytes, Failure
     Ok(body.freeze())
 }
 
-/// What was meant for the hop between the service and us goes; the length is that of the body that was read.
+/// Removes hop-by-hop fields; the length becomes that of the body that was read.
 fn cleaned(mut head: Parts) -> Parts {
     hop_by_hop::strip_response(&mut head.headers);
     head.headers.remove(header::TRANSFER_ENCODING);

@@ -1,4 +1,5 @@
-//! Step 12: a service outside decides about each request of a route, asked over the worker's own connections to it.
+//! Step 12: an external service decides about each request of a route, over the worker's own
+//! connections to it.
 
 mod ask;
 
@@ -9,7 +10,7 @@ use outrigger_config::model::{self, OnError};
 use outrigger_filters::{
     context::Exchange,
     error::Error,
-    ext_auth::{self, Service as Asked},
+    ext_auth::{self, Service},
     reason::Reason,
     service::{Body, Request},
     step::{Counting, Step, Verdict},
@@ -21,11 +22,11 @@ use crate::{
     upstream::pool::Pool,
 };
 
-/// Asks before a request goes on.
+/// Sends a check before a request continues.
 pub(crate) struct ExtAuthStep(Rc<Guard>);
 
 struct Guard {
-    asked: Asked,
+    service: Service,
     pool: Rc<Pool>,
     timeout: std::time::Duration,
     on_error: OnError,
@@ -33,15 +34,15 @@ struct Guard {
 }
 
 impl ExtAuthStep {
-    /// `extAuth` of a route, over connections to its endpoint.
+    /// `extAuth` of a route, with the connections to its service.
     pub(crate) fn new(
         accepted: &model::ExtAuth,
         pool: Rc<Pool>,
         counters: Arc<ExtAuthCounters>,
     ) -> Self {
-        let asked = Asked::new(accepted);
+        let service = Service::new(accepted);
         Self(Rc::new(Guard {
-            asked,
+            service,
             pool,
             timeout: accepted.timeout,
             on_error: accepted.on_error,
@@ -51,21 +52,21 @@ impl ExtAuthStep {
 }
 
 impl Guard {
-    /// What the service's answer to a question about a request comes to.
+    /// The verdict for a request, from the service's response.
     async fn decide(&self, question: http::Request<Body>, context: &Exchange) -> Verdict {
         let answered = match timeout(self.timeout, ask::ask(&self.pool, question)).await {
             Ok(answered) => answered,
-            Err(_) => Err("no whole answer within extAuth.timeout".into()),
+            Err(_) => Err("no complete response within extAuth.timeout".into()),
         };
         match answered {
             Ok(answer) if ext_auth::allows(answer.status()) => {
                 self.counters.asked(ExtAuthResult::Allowed);
-                context.grant(self.asked.granted(answer.headers()));
+                context.grant(self.service.granted(answer.headers()));
                 Verdict::Pass
             }
             Ok(answer) => {
                 self.counters.asked(ExtAuthResult::Denied);
-                denied(self.asked.denial(answer), context)
+                denied(self.service.denial(answer), context)
             }
             Err(cause) => {
                 self.counters.asked(ExtAuthResult::Failed);
@@ -78,7 +79,8 @@ impl Guard {
     }
 }
 
-/// The service's answer is the client's, but a gRPC call understands no other than its own form.
+/// The client gets the service's response; a gRPC call gets the gRPC form, because it can read no
+/// other.
 fn denied(answer: Response<Body>, context: &Exchange) -> Verdict {
     if context.is_grpc.get() {
         return Verdict::Refuse(match answer.status() {
@@ -92,12 +94,12 @@ fn denied(answer: Response<Body>, context: &Exchange) -> Verdict {
 
 impl Step for ExtAuthStep {
     fn on_request(&self, request: &mut Request) -> Verdict {
-        let question = self.0.asked.question(&request.head, &request.context);
+        let question = self.0.service.question(&request.head, &request.context);
         let (guard, context) = (Rc::clone(&self.0), Rc::clone(&request.context));
         Verdict::wait(async move { guard.decide(question, &context).await })
     }
 
-    /// Only the service knows.
+    /// Only the service can decide.
     fn peek(&self, _: &mut Request, _: Counting) -> Option<Verdict> {
         None
     }

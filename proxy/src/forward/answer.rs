@@ -1,4 +1,4 @@
-//! The upstream's answer: checked, cleaned, and its body with the connection it comes over.
+//! The upstream's response: checked, cleaned, and its body with the connection that it arrives on.
 
 use std::{
     future::poll_fn,
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// Removes what was meant for the hop between the upstream and us.
+/// Removes hop-by-hop fields of the upstream's connection.
 pub(super) fn clean(head: &mut Parts, has_hop_fields: bool) {
     if has_hop_fields {
         hop_by_hop::strip_response(&mut head.headers);
@@ -44,7 +44,7 @@ pub(super) fn clean(head: &mut Parts, has_hop_fields: bool) {
     head.version = Version::HTTP_11;
 }
 
-/// The same for a 101, whose `Upgrade` the client must see.
+/// The same for a 101, whose `Upgrade` the client needs.
 pub(super) fn clean_upgrade(head: &mut Parts) {
     let upgrade = hop_by_hop::strip_response(&mut head.headers).upgrade;
     head.headers.remove(header::CONTENT_LENGTH);
@@ -55,7 +55,8 @@ pub(super) fn clean_upgrade(head: &mut Parts) {
     }
 }
 
-/// What a failed HTTP/1.1 exchange means. A request body that was given up explains everything after it.
+/// The error for a failed HTTP/1.1 exchange. If the request body failed, its error is the cause of
+/// every later one.
 pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) -> Error {
     if let Some(cause) = context.body_failure.borrow_mut().take() {
         return cause;
@@ -63,7 +64,7 @@ pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) 
     let endpoint = Arc::clone(endpoint);
     match failure {
         Failure::RequestBody(error) => error,
-        // With TLS 1.3 an endpoint says only now that it does not take our certificate.
+        // With TLS 1.3 an endpoint rejects the proxy's certificate only after the handshake.
         Failure::Closed(error) if TlsFailed::within(&error).is_some() => {
             connect_failed(error, &endpoint)
         }
@@ -78,7 +79,7 @@ pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) 
     }
 }
 
-/// What a connect that failed means.
+/// The error for a failed connect.
 pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
     if let Some(Full { upstream, state }) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
         let (upstream, state) = (Arc::clone(upstream), state.clone());
@@ -117,10 +118,11 @@ pub(super) fn http2_failure(error: http2::Error, endpoint: &Arc<str>, context: &
     }
 }
 
-/// Sends the rest of a request whose answer has begun. A body that fails resets the stream.
+/// Sends the rest of a request whose response has begun. A body that fails resets the stream.
 pub(super) async fn upload(mut rest: sending::Sending, mut body: Body) {
     let sent = poll_fn(|cx| match rest.poll(cx, &mut body) {
-        // An endpoint that wants no more of it resets the stream, which is seen nowhere else once it has answered.
+        // An endpoint that needs no more of it resets the stream, which no other code notices once
+        // the response has begun.
         Poll::Pending => rest.stream().poll_reset(cx).map(|()| Err(Stopped::Stream)),
         sent => sent,
     });
@@ -129,23 +131,24 @@ pub(super) async fn upload(mut rest: sending::Sending, mut body: Body) {
     }
 }
 
-/// What an answer's body comes over.
+/// The connection of a response body.
 enum Source {
     Http1 {
-        /// Until it was given back.
+        /// `None` once it was returned to the pool.
         lease: Option<Lease>,
         reading: Reading,
-        /// What is still to be sent of the request.
+        /// The rest of the request.
         rest: Option<(Body, Sending)>,
     },
     Http2 {
-        /// Both until the last byte.
+        /// `None` after the last byte.
         incoming: Option<Incoming>,
         stream: Option<Stream>,
     },
 }
 
-/// The body of an upstream's answer. Over HTTP/1.1 it runs its connection, and gives it back with the last byte.
+/// The body of an upstream's response. Over HTTP/1.1 it drives its connection, and returns it to
+/// the pool with the last byte.
 pub(super) struct AnswerBody {
     source: Source,
     in_flight: Option<InFlight>,
@@ -225,7 +228,8 @@ impl AnswerBody {
         })
     }
 
-    /// With the last byte: the connection is free, or closes when it cannot be used again.
+    /// After the last byte: returns the connection to the pool, or closes it if it cannot be
+    /// reused.
     fn release(&mut self) {
         self.in_flight = None;
         if let Source::Http2 { incoming, stream } = &mut self.source {
@@ -248,17 +252,18 @@ impl AnswerBody {
     }
 }
 
-/// How long an endpoint whose answer has ended may take nothing of the rest of a request.
+/// How long an endpoint may stop reading the rest of a request after its response has ended.
 const REST: Duration = Duration::from_secs(30);
 
-/// Sends the rest of a request whose answer has ended, by a task of its own: the exchange is not polled any more.
+/// Sends the rest of a request whose response has ended, in a task of its own: the exchange is not
+/// polled any more.
 fn finish_upload(stream: Stream, context: &Context) {
     let Some(mut upload) = context.take_upload() else {
         return;
     };
     let context = Rc::clone(context);
     tokio::task::spawn_local(async move {
-        let _stream = stream; // it has its place on the connection to the last byte
+        let _stream = stream; // it counts as a stream of its connection until the last byte
         loop {
             let moved = context.progress.moved();
             match timeout_at(moved + REST, &mut upload).await {
@@ -270,7 +275,7 @@ fn finish_upload(stream: Stream, context: &Context) {
     });
 }
 
-/// The trailers of an answer, as they are handed on and as they are counted.
+/// Prepares the trailers of a response for the client, and records their gRPC status.
 fn handed_on(fields: &mut HeaderMap, in_flight: &mut Option<InFlight>) {
     trailers::strip_response(fields);
     in_flight
@@ -278,7 +283,7 @@ fn handed_on(fields: &mut HeaderMap, in_flight: &mut Option<InFlight>) {
         .for_each(|in_flight| in_flight.trailers(fields));
 }
 
-/// Sends what is left of the request, then reads.
+/// Sends the rest of the request, then reads.
 fn poll_http1(
     cx: &mut TaskContext<'_>,
     lease: &mut Option<Lease>,
@@ -290,7 +295,8 @@ fn poll_http1(
     };
     if let Some((body, sending)) = rest {
         match lease.connection().poll_send(cx, body, sending) {
-            // What the endpoint did not take stays here, so that the connection is not used again.
+            // The endpoint did not read everything, so the rest is kept here and the connection is
+            // not reused.
             Poll::Ready(Ok(())) if sending.is_done() && lease.connection().has_flushed() => {
                 *rest = None
             }
@@ -303,7 +309,7 @@ fn poll_http1(
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        // An answer that is given up: the upload holds the exchange, which holds the upload.
+        // The response was aborted: break the cycle of upload and exchange, which own each other.
         drop(self.context.take_upload());
     }
 }

@@ -1,9 +1,14 @@
-//! The end of a chain that sends a request to an endpoint and brings the answer back.
+//! The end of a chain: sends a request to an endpoint and returns its response.
 //!
-//! Messages are written anew, raw bytes are never relayed. Without `retry` a request is sent a second time only when the
-//! first try provably changed nothing: no connection, a pooled connection that was closed before a byte of it was
-//! written, a stream the peer refused, or a bodiless GET, HEAD or OPTIONS on a pooled connection that broke before an
-//! answer. Everything else about several tries stands in [`tries`].
+//! Messages are encoded again, raw bytes are never relayed. Without `retry` a request is sent a
+//! second time only if the first attempt provably changed nothing:
+//! - no connection was established
+//! - a pooled connection was closed before a byte of the request was written
+//! - the peer rejected the stream
+//! - a GET, HEAD or OPTIONS without body was sent on a pooled connection that broke before a
+//!   response
+//!
+//! Everything else about several attempts is in [`tries`].
 
 mod answer;
 mod prepare;
@@ -25,7 +30,7 @@ use outrigger_filters::{
 
 use self::{
     answer::AnswerBody,
-    prepare::{Prepared, Told},
+    prepare::{AttemptHeaders, Prepared},
     tries::Plan,
 };
 use crate::{
@@ -38,13 +43,13 @@ use crate::{
     },
 };
 
-/// Where the requests of one route go.
+/// The upstreams for the requests of one route.
 struct Targets {
     backends: Backends,
     upstreams: Rc<[Rc<LocalUpstream>]>,
 }
 
-/// What a 101 leaves for the connection task, in a response extension. The `Rc` never leaves its worker.
+/// The upgraded connection behind a 101, as a response extension. The `Rc` never leaves its worker.
 #[derive(Clone)]
 pub(crate) struct UpgradedSlot(send_wrapper::SendWrapper<Rc<RefCell<Option<Upgraded>>>>);
 
@@ -55,13 +60,14 @@ impl UpgradedSlot {
         )))))
     }
 
-    /// Takes it.
+    /// Takes the connection.
     pub(crate) fn take(&self) -> Option<Upgraded> {
         self.0.borrow_mut().take()
     }
 }
 
-/// Forwards to `backends`. The future of each call has no name and no box: it lies in that of the chain around it.
+/// Forwards to `backends`. The future of each call is neither named nor boxed: it is part of that
+/// of the chain around it.
 pub(crate) fn service(
     config: &Config,
     route: &Route,
@@ -81,7 +87,7 @@ pub(crate) fn service(
     })
 }
 
-/// The same with `retry`, `hedge` or a time for each try.
+/// The same with `retry`, `hedge` or a timeout for each attempt.
 pub(crate) fn repeating(
     config: &Config,
     route: &Route,
@@ -107,7 +113,7 @@ pub(crate) fn repeats(route: &Route) -> bool {
     route.retry.is_some() || route.hedge.is_some() || route.timeouts.backend_request.is_some()
 }
 
-/// A request on its way to an upstream that was chosen.
+/// A request whose upstream is chosen.
 struct Call {
     upstream: Rc<LocalUpstream>,
     endpoint_host: bool,
@@ -115,11 +121,11 @@ struct Call {
     prepared: Prepared,
 }
 
-/// Why one try brought no answer.
+/// Why one attempt failed.
 struct Failed {
-    /// What the client is told when there is no other try.
+    /// The error for the client if there is no other attempt.
     error: Error,
-    /// What it means for another try.
+    /// The failure as the retry policy sees it.
     failure: Failure,
 }
 
@@ -136,7 +142,8 @@ impl Targets {
         }
     }
 
-    /// Everything before the first wait. Not part of the future below, which stays small without it.
+    /// Everything before the first wait. Separate from the future below, so that the future stays
+    /// small.
     fn begin(&self, request: service::Request) -> (Call, Body) {
         let id = self
             .backends
@@ -208,13 +215,13 @@ fn send(call: Call, mut body: Body) -> impl Future<Output = Result<Response<Body
     }
 }
 
-/// One try at one endpoint.
+/// One attempt at one endpoint.
 struct Attempt<'a> {
     pool: &'a Rc<Pool>,
     call: &'a Call,
-    /// A try after one whose connection broke does not gamble on another old one.
+    /// Whether a pooled connection may be used; not after an attempt whose pooled connection broke.
     may_reuse: bool,
-    /// Which one it is, where endpoints are told.
+    /// The number of the attempt, if the route sends it.
     number: Option<u32>,
 }
 
@@ -225,19 +232,19 @@ impl Attempt<'_> {
         *context.endpoint.borrow_mut() = Some(Arc::clone(&self.pool.endpoint().address.label));
     }
 
-    fn told(&self) -> Told<'_> {
+    fn headers(&self) -> AttemptHeaders<'_> {
         let model = &self.call.upstream.shared.model;
         let host = self
             .call
             .endpoint_host
             .then(|| model.host(&self.pool.endpoint().address.spec));
-        Told {
+        AttemptHeaders {
             host,
             number: self.number,
         }
     }
 
-    /// Runs to the head of an answer, whose body takes `in_flight` along.
+    /// Runs until the response head; the body takes `in_flight` over.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn has room for its arguments twice"
@@ -269,7 +276,8 @@ impl Attempt<'_> {
                 context, prepared, ..
             } = self.call;
             if !prepared.sending.repeatable {
-                // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
+                // Such a request has one attempt only, so let the runtime first notice connections
+                // that have just closed.
                 tokio::task::yield_now().await;
             }
             let pooled = if self.may_reuse {
@@ -283,7 +291,7 @@ impl Attempt<'_> {
                     Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
                 })?,
             };
-            let mut sending = prepared.write(self.told(), context, |head, own| {
+            let mut sending = prepared.write(self.headers(), context, |head, own| {
                 lease.connection().begin(head, body, own)
             });
             let mut informational = 0;
@@ -302,7 +310,8 @@ impl Attempt<'_> {
             })
             .await;
             if answered.is_ok() && !prepared.keeps {
-                // It holds on to the client's head, and with it to the buffer that the next request is to be read into.
+                // It keeps the client's head alive, and with it the buffer that the next request is
+                // read into.
                 context.own.take();
             }
             match answered {
@@ -336,7 +345,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// A request of which nothing was written can go again; so can a safe one on an old connection.
+    /// A request may be sent again if nothing of it was written, or if it is safe and the
+    /// connection was a pooled one.
     fn broke(
         &self,
         failure: http1::Failure,
@@ -362,7 +372,7 @@ impl Attempt<'_> {
         Self::failed(kind, error)
     }
 
-    /// What the client's side has done is the end, whatever it looked like from here.
+    /// A failure of the client's side is final, whatever it looks like on the upstream's side.
     fn failed(failure: Failure, error: Error) -> Failed {
         let upstreams = matches!(
             error,
@@ -386,7 +396,7 @@ impl Attempt<'_> {
             Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
         })?;
         let mut exchange = match stream.send(&prepared.method(), body.is_end_stream(), |block| {
-            prepared.write_http2(self.told(), &self.call.context, block);
+            prepared.write_http2(self.headers(), &self.call.context, block);
         }) {
             Ok(exchange) => exchange,
             Err(error) if error.is_io() || error.is_unprocessed() => {
@@ -447,7 +457,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// What the endpoint has not looked at can go again; so can a safe request on an old connection.
+    /// A request may be sent again if the endpoint did not process it, or if it is safe and the
+    /// connection was a pooled one.
     fn broke_http2(
         &self,
         error: codec::http2::Error,
@@ -495,7 +506,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Header fields that a response may have.
+    /// The most header fields of a response.
     fn most_fields(&self) -> u16 {
         self.call.upstream.shared.model.limits.headers
     }
@@ -508,14 +519,14 @@ impl Attempt<'_> {
     }
 }
 
-/// The head of an answer came.
+/// Records the head of a response.
 fn answered_with(in_flight: &mut Option<InFlight>, status: StatusCode, fields: &HeaderMap) {
     if let Some(in_flight) = in_flight {
         in_flight.answered(status, fields);
     }
 }
 
-/// The try failed.
+/// Records a failed attempt.
 fn failed_with(in_flight: &mut Option<InFlight>, error: &Error) {
     if let Some(in_flight) = in_flight {
         in_flight.failed(error);

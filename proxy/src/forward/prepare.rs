@@ -1,4 +1,4 @@
-//! A request that is ready for the wire, and shared by its tries.
+//! A request that is ready to be sent, and shared by its attempts.
 
 use std::cell::{Cell, RefCell};
 
@@ -21,47 +21,49 @@ use crate::codec::http2::Block;
 
 /// A request that can be sent, without its body.
 ///
-/// Its tries share it: each reads the head when it writes, which takes no time, and none takes it away.
+/// Its attempts share it: each reads the head while it writes, without waiting, and none takes it.
 pub(super) struct Prepared {
     head: RefCell<Box<Parts>>,
-    /// How it is sent.
+    /// The protocol and what follows from it.
     pub(super) sending: Sending,
-    /// Somebody may want it once more after an answer, or while a try is under way.
+    /// Whether the head must be kept: another attempt may need it after a response, or at the same
+    /// time.
     pub(super) keeps: bool,
-    /// A try took some of its body away, which was not kept: there cannot be another one.
+    /// An attempt consumed a part of the body that was not buffered: there cannot be another one.
     pub(super) gone: Cell<bool>,
 }
 
-/// What one try says about itself.
+/// Headers that differ between attempts.
 #[derive(Clone, Copy)]
-pub(super) struct Told<'a> {
-    /// Another Host than the client's.
+pub(super) struct AttemptHeaders<'a> {
+    /// The Host, if it is not the client's.
     pub(super) host: Option<&'a str>,
-    /// Which try it is, where endpoints are told.
+    /// The number of the attempt, if the route sends it.
     pub(super) number: Option<u32>,
 }
 
 impl Prepared {
-    /// Lets `write` see the head, and what the proxy says about the request behind its fields.
+    /// Calls `write` with the head, and with the headers that the proxy adds after its fields.
     pub(super) fn write<R>(
         &self,
-        told: Told<'_>,
+        headers: AttemptHeaders<'_>,
         context: &Context,
         write: impl FnOnce(&Parts, Option<&Own>) -> R,
     ) -> R {
         let head = &mut *self.head.borrow_mut();
-        if let Some(Ok(host)) = told.host.map(HeaderValue::from_str) {
+        if let Some(Ok(host)) = headers.host.map(HeaderValue::from_str) {
             head.headers.insert(header::HOST, host);
         }
         let mut own = context.own.borrow_mut();
-        if let Some(number) = told.number {
+        if let Some(number) = headers.number {
             tries::announce(number, &mut head.headers, own.as_mut());
         }
         write(head, own.as_ref())
     }
 
-    /// Lets `read` fill a map with the fields of an answer: that of the request, which has been written and goes nowhere
-    /// again, or another one where it may. It is filled at once, when the whole head has come.
+    /// Calls `read` with an empty map for the fields of a response: that of the request, if its
+    /// head is not needed any more, else another one. `read` fills it without waiting, once the
+    /// whole head has arrived.
     pub(super) fn with_answer_fields<R>(&self, read: impl FnOnce(&mut HeaderMap) -> R) -> R {
         if !self.keeps {
             return read(&mut self.head.borrow_mut().headers);
@@ -75,8 +77,13 @@ impl Prepared {
     }
 
     /// Writes the head for HTTP/2.
-    pub(super) fn write_http2(&self, told: Told<'_>, context: &Context, block: &mut Block<'_>) {
-        self.write(told, context, |head, own| {
+    pub(super) fn write_http2(
+        &self,
+        headers: AttemptHeaders<'_>,
+        context: &Context,
+        block: &mut Block<'_>,
+    ) {
+        self.write(headers, context, |head, own| {
             let fields = &head.headers;
             let authority = fields
                 .get(header::HOST)
@@ -103,18 +110,18 @@ impl Prepared {
         self.head.borrow().method.clone()
     }
 
-    /// Which tries it may have beside the first.
+    /// The further attempts that are permitted.
     pub(super) fn tries(&self, policy: Option<&Policy>, hedges: bool) -> tries::Tries {
         tries::plan(policy, hedges, &self.sending, &self.head.borrow())
     }
 
-    /// It is not needed any more.
+    /// Releases the head, which is not needed any more.
     pub(super) fn let_go(self) {
         heads::give_back(self.head.into_inner());
     }
 }
 
-/// Prepares a request for its first try.
+/// Prepares a request for its first attempt.
 pub(super) fn prepare(
     mut head: Box<Parts>,
     body: &Body,

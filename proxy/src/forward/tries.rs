@@ -51,7 +51,7 @@ pub(super) struct Plan {
     per_try: Option<Duration>,
     /// All of them.
     request: Option<Duration>,
-    /// Whether endpoints are told which try it is.
+    /// Whether requests carry the number of the attempt.
     counts: bool,
 }
 

@@ -1,8 +1,9 @@
-//! The filter chain of a route, outermost first: the only place where filters are put in order.
+//! The filter chain of a route, outermost first: the only place that defines the order of filters.
 //!
-//! What comes before a route is known stands in [`crate::edge`], in the order of its lines;
-//! `docs/architecture.md` numbers the steps of both. What answers in the end has a place for its futures; the steps in front
-//! of it, those that a route has none of left out, hand that future back as it is.
+//! Steps before the route choice are in [`crate::edge`], in the order of its lines;
+//! `docs/architecture.md` numbers the steps of both. The service at the end of the chain owns the
+//! places of its futures. Steps that a route does not configure are omitted, and the others return
+//! that future unchanged.
 
 use std::{future::ready, rc::Rc, sync::Arc};
 
@@ -31,51 +32,51 @@ use crate::{
     ext_auth::ExtAuthStep, forward, mirror::MirrorStep, rate_limit::SharedLimitStep, view::View,
 };
 
-/// The steps that a route may have, in the order in which a request meets them, each with its number.
+/// The possible steps of a route, in the order in which they run, each with its number.
 const STEPS: &[(u8, Line)] = &[
-    // For all clients alike, before anything is counted or asked.
+    // First, so that it costs nothing else.
     (8, maintenance),
-    // Before anything is verified for the client.
+    // Before anything is verified.
     (9, limits_before_auth),
     // The same over all pods: a round trip that the pod's own limits may have saved.
     (9, shared_limits_before_auth),
-    // Who the client is.
+    // Authentication.
     (10, auth),
-    // What a client that is known may do.
+    // What an authenticated client may do.
     (11, authorize),
-    // What a service outside says, which sees the token as well.
+    // The external authorization service, which gets the token as well.
     (12, ext_auth),
-    // Behind every step that may still want to see the token.
+    // After every step that may need the token.
     (12, hand_over),
-    // What the service said for the app: neither the client nor a token that is taken away may stand in for it.
+    // Last, so that headers from the service replace those of the client and of tokens.
     (12, ext_auth_hand_over),
-    // By what only a token or certificate says.
+    // Limits that count by a token or certificate.
     (13, limits_after_auth),
     (13, shared_limits_after_auth),
-    // A request that is allowed may still have to wait for a place.
+    // An accepted request may have to wait for a permit.
     (14, concurrency),
-    // After every decision was made on what the client sent, before anything is sent on.
+    // After every decision on the request as received, before it is forwarded.
     (16, rewrite),
-    // Before a copy is made, which has the same fields.
+    // Before the copy for a mirror, which has the same fields.
     (16, request_headers),
-    // What is sent on goes to another upstream as well.
+    // A copy of what is forwarded.
     (17, mirror),
 ];
 
-/// An answer of our own; only the steps before it are needed.
+/// The number of a response that the proxy creates itself; only the steps before it run.
 const ANSWER: u8 = 15;
 
-/// One line of the list: the step, for a route that has it.
+/// One row of the table: creates the step, for a route that has it.
 type Line = fn(&Parts<'_>) -> Option<Box<dyn Step>>;
 
-/// What a line of the list makes its step of.
+/// The inputs of a row.
 struct Parts<'a> {
     view: &'a View,
     id: RouteId,
     route: &'a Route,
 }
 
-/// The chain of a route, over what its worker has for its configuration.
+/// Builds the chain of a route, from the state of its worker.
 pub(crate) fn build(view: &View, id: RouteId) -> BoxService {
     let end = match &view.config().route(id).action {
         Action::Redirect(accepted) => {
@@ -120,7 +121,7 @@ impl Parts<'_> {
         Some(SharedLimitStep::new(limits, Rc::clone(client)).boxed())
     }
 
-    /// Whether the route looks at tokens or certificates.
+    /// Whether the route uses tokens or certificates.
     fn authenticates(&self) -> bool {
         self.route.auth.requirement != Requirement::None
     }
@@ -198,7 +199,7 @@ fn mirror(of: &Parts<'_>) -> Option<Box<dyn Step>> {
 /// 18 to 22.
 fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService {
     let route = view.config().route(id);
-    // 19-22: tries, each with its time; balancing, pool, connection.
+    // 19-22: attempts, each with its timeout; load balancing, pool, connection.
     let upstreams = Rc::clone(view.upstreams());
     match forward::repeats(route) {
         true => timed(
@@ -212,18 +213,19 @@ fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService
     }
 }
 
-/// 18, around what sends the request: one future in one place.
+/// 18: the timeout around the forwarder, whose future has one place.
 fn timed<S>(route: &Route, forward: S) -> BoxService
 where
     S: HttpService,
     S::Future: 'static,
 {
-    // The client's patience, over all tries.
+    // The request timeout, over all attempts.
     let timeout = route.timeouts.request.map(TimeoutLayer::new);
     let end = ServiceBuilder::new().option_layer(timeout);
     match &route.fault {
         None => BoxService::new(end.service(forward)),
-        // Where the upstream's own slowness and failures come from, so that they are felt as those are.
+        // Where an upstream's own delays and failures would occur, so that they have the same
+        // effects.
         Some(fault) => BoxService::new(end.layer(FaultLayer::new(fault)).service(forward)),
     }
 }

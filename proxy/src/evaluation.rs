@@ -1,5 +1,5 @@
-//! What the proxy would do with a request under a configuration, without listening anywhere: the tables, steps and limits of
-//! the data path, and [`outrigger_decision::evaluate`] over them.
+//! Evaluates requests under a configuration without a listener: the tables, steps and limits of the
+//! data path, and [`outrigger_decision::evaluate`] over them.
 
 use std::sync::Arc;
 
@@ -13,12 +13,13 @@ use crate::{
     view::View,
 };
 
-/// A configuration on which requests can be tried out. Its limits are its own, and full at first.
+/// A configuration under which requests can be evaluated. It has its own limits, whose buckets are
+/// full at first.
 pub struct Evaluation {
     view: View,
 }
 
-/// The configuration's TLS cannot be spoken.
+/// The TLS settings of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CannotEvaluate(String);
@@ -33,11 +34,11 @@ impl From<Unusable> for CannotEvaluate {
 }
 
 impl Evaluation {
-    /// Builds what the data path of `config` would have. Keys of token providers are there where they stand in the
-    /// configuration; nothing is fetched and no name is looked up.
+    /// Creates the state that the data path of `config` would have. Only keys that are in the
+    /// configuration are available; nothing is fetched and no name is resolved.
     ///
     /// # Errors
-    /// As at the start of the proxy.
+    /// The same errors as at the start of the proxy.
     pub fn new(config: Arc<Config>) -> Result<Self, CannotEvaluate> {
         let metrics = Metrics::default();
         let (_, tls_events) = Reporter::new();

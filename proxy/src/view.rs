@@ -1,7 +1,7 @@
-//! One worker's side of a snapshot: chains, pools and metric series that never leave its thread.
+//! One worker's part of a snapshot: chains, pools and metric series that never leave its thread.
 //!
-//! A request takes one view when its head is complete and keeps it to its last byte, so that a reload never changes a
-//! request midway.
+//! A request takes one view when its head is complete and keeps it until its last byte, so a reload
+//! never changes a request in flight.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -31,22 +31,23 @@ use crate::{
     upstream::{local::LocalUpstream, pool::Pool, service::Service},
 };
 
-/// How long a connect to what `extAuth` asks may take; its `timeout` is mostly shorter.
+/// Connect timeout for `extAuth` services; the `timeout` of the check is usually shorter.
 const SERVICE_CONNECT: Duration = Duration::from_secs(1);
 
-/// How long an unused connection to it is kept.
+/// How long an idle connection to such a service is kept.
 const SERVICE_IDLE: Duration = Duration::from_secs(30);
 
-/// One worker's side of a snapshot.
+/// One worker's part of a snapshot.
 pub(crate) struct View {
-    /// The shared side.
+    /// The shared part.
     pub snapshot: Arc<Snapshot>,
     upstreams: Rc<[Rc<LocalUpstream>]>,
-    /// Connections to what `extAuth` asks.
+    /// Connections to `extAuth` services.
     services: Vec<(Arc<Service>, Rc<Pool>)>,
-    /// The connection to redis.
+    /// The connection to Redis.
     redis: Option<Rc<rate_limit::Client>>,
-    /// By [`RouteId`]; built when a route is first used, so that a reload of many routes costs a worker nothing.
+    /// By [`RouteId`]; built on first use of a route, so that a reload of many routes costs a
+    /// worker nothing.
     chains: Vec<OnceCell<BoxService>>,
     /// By listener and route; one more per listener for requests without route.
     series: Vec<OnceCell<SeriesOfRoute>>,
@@ -55,10 +56,10 @@ pub(crate) struct View {
     verifiers: Rc<Verifiers<ProviderKeys>>,
 }
 
-/// By the backends of a route, in their order; one more for requests that no upstream was chosen for.
+/// By the backends of a route, in their order; one more for requests without an upstream.
 type SeriesOfRoute = Box<[OnceCell<LocalSeries>]>;
 
-/// One pool for each service; connections to the same ones are kept, those to others end.
+/// One pool for each service; connections to unchanged services are kept, others are closed.
 fn services(
     snapshot: &Snapshot,
     old: &[(Arc<Service>, Rc<Pool>)],
@@ -92,7 +93,7 @@ fn services(
     snapshot.services.iter().map(pool).collect()
 }
 
-/// The client of redis, that of `old` where it is for the same server.
+/// The Redis client; that of `old` if it is for the same server.
 fn redis(
     snapshot: &Snapshot,
     old: Option<&Rc<rate_limit::Client>>,
@@ -116,7 +117,7 @@ fn redis(
 }
 
 impl View {
-    /// The first view of a worker, or the next one: pools of upstreams that did not change are kept.
+    /// The first view of a worker, or the next one, which keeps the pools of unchanged upstreams.
     pub(crate) fn new(
         snapshot: Arc<Snapshot>,
         old: Option<&Self>,
@@ -168,7 +169,7 @@ impl View {
         &self.snapshot.config
     }
 
-    /// The listener of this name, when this configuration has one.
+    /// The listener with this name, if this configuration has one.
     pub(crate) fn listener_named(&self, name: &str) -> Option<ListenerId> {
         let found = self
             .config()
@@ -178,7 +179,7 @@ impl View {
         found.map(|index| ListenerId(index as u32))
     }
 
-    /// The TLS of a listener, where it is spoken.
+    /// The TLS state of a listener, if it terminates TLS.
     pub(crate) fn tls(&self, listener: ListenerId) -> Option<&Arc<Tls>> {
         self.snapshot.listener(listener).tls.as_ref()
     }
@@ -193,7 +194,8 @@ impl View {
         &self.upstreams
     }
 
-    /// Connections to what a route's `extAuth` asks, and its counters; none where it has none.
+    /// The configuration of a route's `extAuth`, the connections to its service, and its counters;
+    /// `None` without `extAuth`.
     pub(crate) fn ext_auth(
         &self,
         route: RouteId,
@@ -205,8 +207,8 @@ impl View {
         Some((asked, Rc::clone(pool), Arc::clone(counters)))
     }
 
-    /// The limits of a route in their order, of those that one store keeps: those that are known before it is clear who
-    /// asks, or all others.
+    /// The limits of a route in their order, of those in one store: those that are counted before
+    /// authentication, or all others.
     pub(crate) fn rate_limits(
         &self,
         route: RouteId,
@@ -225,34 +227,34 @@ impl View {
             .collect()
     }
 
-    /// What counts the copies of a route's requests, where there are any.
+    /// The counters for copies of a route's requests, if it has a mirror.
     pub(crate) fn mirror(&self, route: RouteId) -> Option<&Arc<MirrorCounters>> {
         self.snapshot.route(route).mirror.as_ref()
     }
 
-    /// The gate that requests of a route pass.
+    /// The concurrency gate of a route.
     pub(crate) fn gate(&self, route: RouteId) -> Option<&Arc<Gate>> {
         self.snapshot.route(route).gate.as_ref()
     }
 
-    /// What asks redis, where there is one.
+    /// The Redis client, if Redis is configured.
     pub(crate) fn redis(&self) -> Option<&Rc<rate_limit::Client>> {
         self.redis.as_ref()
     }
 
-    /// Fields that no client may send behind a body, on listeners that clients come to.
+    /// Fields that clients may not send in trailers, on inbound listeners.
     pub(crate) fn identity_trailers(&self, listener: ListenerId) -> Option<&Arc<ClaimHeaders>> {
         let inbound = self.config().listener(listener).direction == Direction::Inbound;
         self.snapshot.identity_trailers.as_ref().filter(|_| inbound)
     }
 
-    /// Whether the next request stands in the access log.
+    /// Whether the next request is written to the access log.
     pub(crate) fn is_sampled(&self) -> bool {
         self.sampler.sample()
     }
 
-    /// The series in which a request of this listener, route and upstream is counted. Looks up names only for the first
-    /// one of its kind.
+    /// The metric series for a request of this listener, route and upstream. Names are looked up
+    /// only on first use.
     pub(crate) fn series(
         &self,
         listener: ListenerId,
@@ -281,7 +283,7 @@ impl View {
     }
 }
 
-/// What decisions are made by.
+/// The inputs of decisions.
 impl Runtime for View {
     type Keys = ProviderKeys;
 
@@ -293,7 +295,7 @@ impl Runtime for View {
         &self.snapshot.listener(listener).table
     }
 
-    /// Only on listeners that clients come to.
+    /// Only on inbound listeners.
     fn claim_headers(&self, listener: ListenerId) -> Option<&ClaimHeaders> {
         let inbound = self.config().listener(listener).direction == Direction::Inbound;
         self.snapshot.claim_headers.as_deref().filter(|_| inbound)

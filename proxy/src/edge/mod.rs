@@ -1,4 +1,5 @@
-//! What every request passes, whatever its route: from a complete head to the last byte of the answer.
+//! The steps of every request, whatever its route: from a complete head to the last byte of the
+//! response.
 //!
 //! The order is that of `docs/architecture.md`: 0 request id and access-log guard, 1 limits and framing, 2 client
 //! address, 3 owned headers, 5 metrics, 7 route, 8 CORS, then the route's [`crate::chain`], and 23 and 8 on the way back.
@@ -42,7 +43,7 @@ use crate::{
     view::View,
 };
 
-/// Begins to answer one request: everything before the first wait.
+/// Starts to handle one request: everything before the first wait.
 pub(crate) fn handle(client: &Rc<Client>, mut head: Parts, body: Received) -> Answer {
     let (view, listener) = client.listener.current(&client.worker);
     #[cfg(test)]
@@ -51,7 +52,7 @@ pub(crate) fn handle(client: &Rc<Client>, mut head: Parts, body: Received) -> An
         "/panic",
         "for the tests of what a panic ends"
     );
-    let asked = Asked {
+    let format = ResponseFormat {
         version: head.version,
         only_head: head.method == Method::HEAD,
     };
@@ -64,35 +65,37 @@ pub(crate) fn handle(client: &Rc<Client>, mut head: Parts, body: Received) -> An
         }
     };
     Answer {
-        asked,
+        format,
         begun,
         record: Some(record),
     }
 }
 
-/// What of a request its answer depends on.
+/// The facts about a request that its response depends on.
 #[derive(Clone, Copy)]
-struct Asked {
+struct ResponseFormat {
     version: Version,
     only_head: bool,
 }
 
-/// An answer in the making. Each connection has a place for it, so it is small and in no box.
+/// The future of a response. Each connection has a place for it, so it is small and not boxed.
 pub(crate) struct Answer {
-    asked: Asked,
-    /// Stands before the record, and so is dropped before it: a body that was broken says so when it is dropped.
+    format: ResponseFormat,
+    /// Declared before the record, and so dropped before it: a body that failed reports it when it
+    /// is dropped.
     begun: Begun,
-    /// Until there is an answer.
+    /// `None` once there is a response.
     record: Option<Record>,
 }
 
-/// How far a request has come.
+/// The state of a request.
 enum Begun {
-    /// On its way.
+    /// The route's chain handles it.
     Answering(ResponseFuture),
-    /// Which route takes it depends on a token that newer keys may verify. A preflight has none.
+    /// The route depends on a token that newer keys may verify, so it waits for them. A preflight
+    /// never does.
     AwaitsKeys(Pin<Box<dyn Future<Output = (Option<Choice>, service::Request)>>>),
-    /// Not on its way.
+    /// The request was rejected.
     Refused(Error),
 }
 
@@ -103,7 +106,7 @@ impl From<Result<ResponseFuture, Error>> for Begun {
 }
 
 impl Answer {
-    /// What the steps of the request tell each other.
+    /// The context of the request.
     pub(crate) fn exchange(&self) -> ExchangeContext {
         Rc::clone(
             self.record
@@ -127,7 +130,7 @@ impl Future for Answer {
         let answered = ready!(this.begun.poll(record, cx));
         let record = this.record.take();
         record.map_or(Poll::Pending, |record| {
-            Poll::Ready(conclude(record, this.asked, answered))
+            Poll::Ready(conclude(record, this.format, answered))
         })
     }
 }
@@ -161,13 +164,14 @@ impl Begun {
     }
 
     fn give_up(&mut self) -> Result<Response<Body>, Error> {
-        // Dropped before the answer is made, and with it whatever it had of the upstream.
+        // Dropped before the response is created, and with it everything that it held of the
+        // upstream.
         *self = Self::Refused(Error::GrpcTimeout);
         Err(Error::GrpcTimeout)
     }
 }
 
-/// Whether a gRPC client does not want the answer any more: the one deadline that holds for the whole call.
+/// Whether the deadline of a gRPC call has passed, which applies to the whole call.
 fn is_late(record: &Record, cx: &mut Context<'_>) -> bool {
     let exchange = record.exchange();
     exchange
@@ -176,10 +180,10 @@ fn is_late(record: &Record, cx: &mut Context<'_>) -> bool {
         .is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
 }
 
-/// Whatever came of it is made the client's answer.
+/// Creates the response to the client from the result of the chain.
 fn conclude(
     record: Record,
-    asked: Asked,
+    format: ResponseFormat,
     answered: Result<Response<Body>, Error>,
 ) -> Result<Response<Body>, Reset> {
     let response = match answered {
@@ -187,7 +191,7 @@ fn conclude(
         Err(error) => {
             record.failed(&error);
             let (request_id, is_grpc) = (record.request_id(), record.exchange().is_grpc.get());
-            respond::respond(&error, asked.version, is_grpc, request_id)
+            respond::respond(&error, format.version, is_grpc, request_id)
                 .inspect_err(|_| record.reset())?
         }
     };
@@ -196,22 +200,22 @@ fn conclude(
         exchange.release();
     }
     if exchange.expects.get()
-        && asked.version < Version::HTTP_2
+        && format.version < Version::HTTP_2
         && exchange.bytes_in.get() == 0
         && !exchange.is_request_complete()
     {
         // It was never told to go on, so what it sends next could be the body or another request.
         record.client.close_after_response();
     }
-    let response = if asked.only_head {
+    let response = if format.only_head {
         without_body(response)
     } else {
         response
     };
-    Ok(finish(record, asked.version, response))
+    Ok(finish(record, format.version, response))
 }
 
-/// Counts and logs a head that was refused before it was a request.
+/// Counts and logs a head that was rejected before it was parsed.
 pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     let (view, listener) = client.listener.current(&client.worker);
     client.worker.metrics.reject(refusal.reason);
@@ -223,7 +227,7 @@ pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     }
 }
 
-/// 1 to 3: checks a head, makes it canonical, and writes down what it says about its client.
+/// 1 to 3: checks a head, makes it canonical, and stores the facts about its client.
 fn admit(
     client: &Client,
     view: &View,
@@ -268,25 +272,25 @@ fn route(
     }
 }
 
-/// 7 once more, when the provider's keys are as new as can be had.
+/// 7 again, after the provider's keys were renewed.
 async fn choose_with_newer_keys(
     view: Rc<View>,
     listener: ListenerId,
     mut provider: ProviderId,
     request: service::Request,
 ) -> (Option<Choice>, service::Request) {
-    let mut asked = Vec::new();
+    let mut renewed = Vec::new();
     loop {
         view.verifiers().newer_keys(provider).await;
-        asked.push(provider);
+        renewed.push(provider);
         match choice::choose(&*view, listener, &request, None, ()) {
-            (_, Some(other)) if !asked.contains(&other) => provider = other,
+            (_, Some(other)) if !renewed.contains(&other) => provider = other,
             (choice, _) => return (choice, request),
         }
     }
 }
 
-/// 8 and on: answers a preflight, or has the route's chain answer.
+/// 8 and on: responds to a preflight, or calls the route's chain.
 fn enter(
     record: &Record,
     choice: Option<Choice>,
@@ -308,7 +312,7 @@ fn enter(
     }
 }
 
-/// The head alone, with the length that a GET would have had.
+/// Removes the body of a response to HEAD, and keeps the length that a GET would have had.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {
@@ -319,8 +323,8 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::Empty)
 }
 
-/// 23, 8 and 0: response headers, who may read them, the end of the connection where it is due, and the guard that sees
-/// the last byte.
+/// 23, 8 and 0: response headers, CORS, `Connection: close` if the connection ends, and the guard
+/// that sees the last byte.
 fn finish(record: Record, version: Version, mut response: Response<Body>) -> Response<Body> {
     let route: Option<RouteId> = record.exchange().route.get().copied();
     let route = route.map(|id| record.view.config().route(id));
@@ -330,7 +334,7 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
     }
     let grant = record.take_grant();
     decision::finish(record.exchange(), route, grant, response.headers_mut());
-    // A 101 is the last answer anyway, and its Connection says something else.
+    // A 101 is the last response of its connection, and needs its own Connection field.
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if version < Version::HTTP_2 && record.client.check_closing() && !switches {
         response

@@ -1,4 +1,4 @@
-//! The guard of one exchange: whatever happens to a request, its end is counted and logged once.
+//! The guard of one exchange: however a request ends, its end is counted and logged once.
 
 use std::{borrow::Cow, cell::Cell, rc::Rc};
 
@@ -19,26 +19,28 @@ use crate::{
     view::View,
 };
 
-/// The status that stands in log and metrics when the client went away before there was an answer (nginx's code).
+/// The status in log and metrics if the client went away before there was a response (nginx's
+/// code).
 const CLIENT_GONE: u16 = 499;
 
-/// The status that stands in log and metrics when the stream was reset, or its connection ended, instead of an answer.
+/// The status in log and metrics if the stream was reset, or its connection closed, instead of a
+/// response.
 const NO_ANSWER: u16 = 0;
 
-/// One exchange, from its head to the last byte of its answer.
+/// One exchange, from its head to the last byte of its response.
 pub(crate) struct Record {
     context: Context,
     /// The connection.
     pub(super) client: Rc<Client>,
-    /// The configuration it began under.
+    /// The configuration at its start.
     pub(super) view: Rc<View>,
     listener: ListenerId,
     status: Cell<u16>,
-    /// What the access log shows of the head; kept only for requests that are logged.
+    /// The parts of the head for the access log; kept only for requests that are logged.
     logged: Option<Box<LoggedHead>>,
-    /// Who may read the answer, where the route says so; boxed, since few do.
+    /// The CORS headers of the response; boxed, because few requests have them.
     grant: Cell<Option<Box<Grant>>>,
-    /// Whether a request began on the connection: not so for a head that could not be read.
+    /// Whether the head could be parsed; otherwise no request is counted on the connection.
     parsed: bool,
 }
 
@@ -50,8 +52,9 @@ struct LoggedHead {
 }
 
 impl LoggedHead {
-    /// What the request is for: on HTTP/2 that stands in the target. In its one form, or as it was sent where it is no
-    /// host. A password before `@` is nobody's business, even if the request is refused for it.
+    /// The host of the request, which on HTTP/2 is in the target. In canonical form, or as received
+    /// if it is not a valid host. A password before `@` is not logged, even if the request is
+    /// rejected for it.
     fn host(&self, scheme: Scheme) -> Option<Cow<'_, str>> {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
         let text = authority.or_else(|| self.host.as_ref()?.to_str().ok())?;
@@ -65,7 +68,7 @@ impl LoggedHead {
 }
 
 impl Record {
-    /// Begins with a head that was read.
+    /// Starts with a parsed head.
     pub(crate) fn begin(
         client: &Rc<Client>,
         view: &Rc<View>,
@@ -84,7 +87,7 @@ impl Record {
         Self::new(client, view, listener, logged, true)
     }
 
-    /// Begins with a head that could not be read.
+    /// Starts with a head that could not be parsed.
     pub(crate) fn unparsed(
         client: &Rc<Client>,
         view: &Rc<View>,
@@ -122,44 +125,45 @@ impl Record {
         }
     }
 
-    /// What the steps tell each other.
+    /// The context of the request.
     pub(crate) fn exchange(&self) -> &Context {
         &self.context
     }
 
-    /// The request id, made now when the head was refused before it got one.
+    /// The request id, generated now if the head was rejected before.
     pub(crate) fn request_id(&self) -> &RequestId {
         self.context
             .request_id
             .get_or_init(|| self.client.worker.request_ids.next())
     }
 
-    /// Says who may read the answer.
+    /// Stores the CORS headers of the response.
     pub(crate) fn grant(&self, grant: Box<Grant>) {
         self.grant.set(Some(grant));
     }
 
-    /// Who may read the answer.
+    /// Takes the CORS headers of the response.
     pub(crate) fn take_grant(&self) -> Option<Box<Grant>> {
         self.grant.take()
     }
 
-    /// The answer has this status.
+    /// Records the status of the response.
     pub(crate) fn answered(&self, status: u16) {
         self.status.set(status);
     }
 
-    /// The stream is reset instead of answered.
+    /// Records that the stream is reset and there is no response.
     pub(crate) fn reset(&self) {
         self.not_answered();
     }
 
-    /// The stream or its connection ends instead of being answered.
+    /// Records that the stream or its connection ends without a response.
     pub(super) fn not_answered(&self) {
         self.answered(NO_ANSWER);
     }
 
-    /// The request failed: the reason for log and metrics, and a warning where it is ours or the upstream's.
+    /// Records a failure: the reason for log and metrics, and a warning if the proxy or the
+    /// upstream caused it.
     pub(crate) fn failed(&self, error: &Error) {
         self.context.blame_error(error);
         match error {
@@ -177,7 +181,8 @@ impl Record {
         }
     }
 
-    /// Nobody takes the answer any more: the client went away, or the end of the process cut it.
+    /// Records that the response has no reader any more: the client went away, or the process
+    /// ended.
     pub(crate) fn client_went_away(&self) {
         match self.client.listener.is_cut() {
             true => self.drained(),
@@ -186,12 +191,12 @@ impl Record {
         }
     }
 
-    /// It was still in flight when `drainTimeout` was over.
+    /// Records that the request was still in flight when `drainTimeout` had passed.
     pub(crate) fn drained(&self) {
         self.context.blame(Reason::DrainTimeout);
     }
 
-    /// The client takes nothing of this answer, while its connection is alive.
+    /// Records that the client does not read this response, although its connection is alive.
     pub(crate) fn stalled(&self) {
         self.client.worker.metrics.reject(Reason::TimeoutSlowRead);
         self.context.blame(Reason::TimeoutSlowRead);
@@ -264,7 +269,7 @@ impl Drop for Record {
             self.client.end_request(now);
         }
         if self.status.get() == CLIENT_GONE {
-            // The stream may have been reset for a malformed body before there was an answer.
+            // The stream may have been reset for a malformed body before there was a response.
             if let Some(error @ Error::Malformed(Reason::RequestBody)) =
                 self.context.body_failure.take()
             {
@@ -273,7 +278,7 @@ impl Drop for Record {
             }
             self.client_went_away();
         } else if self.client.listener.is_cut() {
-            self.client_went_away(); // also a tunnel, which does not say how it ends
+            self.client_went_away(); // also a tunnel, which does not report how it ended
         }
         let took = now.saturating_duration_since(self.context.started);
         let (route, upstream) = (

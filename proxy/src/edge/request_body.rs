@@ -1,7 +1,9 @@
-//! The request body on its way to the upstream: counted, bounded, and given up when the client stops sending.
+//! The request body on its way to the upstream: counted, limited, and aborted if the client stops
+//! sending.
 //!
-//! A body that the codec finds broken is the client's fault: [`Reason::RequestBody`], not an upstream's failure. HTTP/2
-//! resets such a stream itself, and its task may end before the body is read again: so the reason is looked for once more in `drop`.
+//! A body that the codec finds malformed is the client's fault: [`Reason::RequestBody`], not an
+//! upstream's failure. HTTP/2 resets such a stream itself, and its task may end before the body is
+//! read again, so the reason is checked once more in `drop`.
 
 use std::{
     pin::Pin,
@@ -35,15 +37,15 @@ use crate::{
     },
 };
 
-/// A request body as it comes off its connection.
+/// A request body from the client's connection.
 pub(crate) enum Received {
-    /// There is none.
+    /// There is no body.
     Nothing,
     /// HTTP/1.1.
     Http1(link::Incoming),
-    /// HTTP/2, what is still arriving.
+    /// HTTP/2, a body that is still arriving.
     Http2(Incoming),
-    /// HTTP/2, all of it and its trailers.
+    /// HTTP/2, a body that is complete, and its trailers.
     Whole(Bytes, Option<Box<HeaderMap>>),
 }
 
@@ -96,17 +98,18 @@ pub(super) struct RequestBody {
     identity_trailers: Option<Arc<ClaimHeaders>>,
     left: Option<u64>,
     idle: Option<Duration>,
-    /// Since when the client is awaited.
+    /// When the wait for the client began.
     waits_since: Option<Instant>,
-    /// Not that of the exchange: an HTTP/2 connection to an upstream reads the body in a task of its own.
+    /// Not the alarm of the exchange: an HTTP/2 connection to an upstream reads the body in a task
+    /// of its own.
     alarm: Alarm,
     complete: bool,
-    /// Other streams go on when this body is given up.
+    /// Other streams continue if this body is aborted.
     shares_connection: bool,
 }
 
 impl RequestBody {
-    /// Wraps a body that has bytes; one without is complete already.
+    /// Wraps a body that has bytes; an empty one is complete already.
     pub(super) fn wrap(
         inner: Received,
         version: Version,
@@ -160,7 +163,7 @@ impl RequestBody {
         self.context.complete_request(Instant::now());
     }
 
-    /// Keeps the reason for whoever fails because of it, and hands on that there is one.
+    /// Aborts the body: stores the error for everything that fails because of it, and returns a generic one.
     fn give_up(&mut self, error: Error) -> Error {
         if !self.shares_connection {
             self.client.close_after_response();
@@ -169,19 +172,19 @@ impl RequestBody {
         Error::ClientGone("the request body was given up".into())
     }
 
-    /// Whether the stream was reset because of what the client sent.
+    /// Whether the stream was reset because the client sent something malformed.
     fn was_malformed(&mut self) -> bool {
         let mut cx = TaskContext::from_waker(Waker::noop());
         loop {
             match self.inner.poll_frame(&mut cx) {
-                Poll::Ready(Some(Ok(_))) => {} // came before the reset
+                Poll::Ready(Some(Ok(_))) => {} // arrived before the reset
                 Poll::Ready(Some(Err(error))) => return matches!(error, Error::Malformed(_)),
                 Poll::Ready(None) | Poll::Pending => return false,
             }
         }
     }
 
-    /// Something came, or the end.
+    /// Records progress: data, or the end.
     fn moved(&mut self) {
         self.waits_since = None;
         if self.context.progress.response() == Response::Begun {
@@ -189,8 +192,8 @@ impl RequestBody {
         }
     }
 
-    /// Whether the client has sent nothing for too long. Between the head and the end of the response only the response
-    /// body decides that, since it also sees what the upstream sends.
+    /// Whether the client has sent nothing for too long. Between the head and the end of the
+    /// response only the response body decides that, because it also sees what the upstream sends.
     fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let Some(limit) = self.idle else { return false };
         let since = *self.waits_since.get_or_insert_with(Instant::now);
@@ -251,7 +254,7 @@ impl HttpBody for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        // Not for HTTP/1.1, where asking for the body would answer 100 Continue.
+        // Not for HTTP/1.1, where polling the body would send 100 Continue.
         let unread = !self.complete && !self.inner.is_end_stream();
         if unread && self.version == Version::HTTP_2 && self.was_malformed() {
             *self.context.body_failure.borrow_mut() = Some(Error::Malformed(Reason::RequestBody));
@@ -259,7 +262,7 @@ impl Drop for RequestBody {
     }
 }
 
-/// A body that is all there and within the limits, with nothing to be watched any more.
+/// A body that has arrived completely, is within the limits, and needs no timeout.
 fn whole(inner: Received, context: &Context, listener: &Listener) -> Result<Body, Received> {
     let body = match inner {
         Received::Whole(data, None)
@@ -278,7 +281,7 @@ fn whole(inner: Received, context: &Context, listener: &Listener) -> Result<Body
     Ok(body)
 }
 
-/// Why an HTTP/1.1 body did not come to its end.
+/// Why an HTTP/1.1 body did not end properly.
 fn broken(why: Broken) -> Error {
     match why {
         Broken::Malformed(problem) => {
@@ -289,7 +292,8 @@ fn broken(why: Broken) -> Error {
     }
 }
 
-/// Tells a broken HTTP/2 body from a client that went away: the first is an error that the client has not said itself.
+/// Distinguishes a malformed HTTP/2 body from a client that went away: the error of the first was
+/// not sent by the client.
 fn read_error(error: http2::Error) -> Error {
     match error {
         http2::Error::Stream(ErrorCode::PROTOCOL_ERROR, _)

@@ -1,5 +1,5 @@
-//! The response body on its way to the client: counted, cut when the upstream stalls, and the place where the end of
-//! an exchange is seen, however it ends.
+//! The response body on its way to the client: counted, aborted if the upstream stalls, and the
+//! place where every end of an exchange is noticed.
 
 use std::{
     pin::Pin,
@@ -19,12 +19,12 @@ use super::record::Record;
 pub(super) struct ResponseBody {
     inner: Body,
     record: Option<Record>,
-    /// Bytes still to come, when the length is known: the client's side stops asking after the last.
+    /// The remaining bytes, if the length is known: the client's side stops polling after the last.
     left: Option<u64>,
     idle: Option<Duration>,
-    /// Whether the last poll was pending: the upstream is awaited.
+    /// Whether the last poll was pending: the upstream has to send.
     waits: bool,
-    /// Returned by the next poll: over HTTP/2 a reset throws away what was not written.
+    /// Returned by the next poll: over HTTP/2 a reset discards what was not written.
     failed: Option<Error>,
     version: Version,
 }
@@ -57,7 +57,7 @@ impl ResponseBody {
         self.left = self.left.map(|left| left.saturating_sub(length));
     }
 
-    /// Keeps `error` back once, so that what came before it is written first.
+    /// Delays `error` by one poll, so that what came before it is written first.
     fn broke(
         &mut self,
         error: Error,
@@ -71,7 +71,7 @@ impl ResponseBody {
         Poll::Pending
     }
 
-    /// Whether a gRPC client does not want the rest any more.
+    /// Whether the deadline of a gRPC call has passed.
     fn is_late(&self, cx: &mut TaskContext<'_>) -> bool {
         let Some(exchange) = self.record.as_ref().map(Record::exchange) else {
             return false;
@@ -82,7 +82,8 @@ impl ResponseBody {
             .is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
     }
 
-    /// Ends a call whose time is over: in gRPC's own way where that is possible, so that the client learns why.
+    /// Ends a call whose deadline has passed: with gRPC trailers if possible, so that the client
+    /// gets the status.
     fn give_up(&mut self, cx: &TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let error = Error::GrpcTimeout;
         if self.version < Version::HTTP_2 || self.left.is_some() {
@@ -99,8 +100,8 @@ impl ResponseBody {
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
-    /// Whether neither body has moved for too long. The time in which the client takes what came does not count: its stream
-    /// and the connection's own timer bound that.
+    /// Whether neither body has made progress for too long. The time in which the client reads does
+    /// not count: its stream and the connection's own timer limit that.
     fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let Some((limit, record)) = self.idle.zip(self.record.as_ref()) else {
             return false;

@@ -1,4 +1,4 @@
-//! `outrigger check`: everything that is wrong with a file, for people or for programs.
+//! `outrigger check`: reports every problem of a configuration file, as text or JSON.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use outrigger_config::{
     LoadError, Problem, ProcessEnvironment, load_path, render_json, render_text,
 };
 
-use super::{DONE, REFUSED, color, print, tell};
+use super::{DONE, REFUSED, color, print, print_error};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -33,7 +33,7 @@ enum Format {
 
 pub(super) fn check(arguments: &Arguments) -> u8 {
     let Some(path) = arguments.file.as_ref().or(arguments.config.as_ref()) else {
-        tell("error: name the file to check: outrigger check FILE\n");
+        print_error("error: name the file to check: outrigger check FILE\n");
         return REFUSED;
     };
     let loaded = load_path(path, &ProcessEnvironment);
@@ -45,9 +45,9 @@ pub(super) fn check(arguments: &Arguments) -> u8 {
     match arguments.format {
         Format::Json => drop(print(&format!("{:#}\n", render_json(&problems)))),
         Format::Text => {
-            tell(render_text(&problems, source, color()));
+            print_error(render_text(&problems, source, color()));
             if loaded.is_ok() {
-                tell(format_args!(
+                print_error(format_args!(
                     "{} is valid{}\n",
                     path.display(),
                     count(&problems)

@@ -1,4 +1,4 @@
-//! `outrigger drain`: what a `preStop` hook calls. It needs no shell and no curl in the image.
+//! `outrigger drain`, for `preStop` hooks. It needs no shell and no curl in the image.
 
 use std::{
     io::{self, Read, Write},
@@ -10,16 +10,16 @@ use std::{
 
 use outrigger_config::{ProcessEnvironment, load_path};
 
-use super::{DONE, FAILED, tell};
+use super::{DONE, FAILED, print_error};
 
-/// Where the admin server listens when nothing says otherwise.
+/// The admin address if neither the command line nor the configuration sets one.
 const DEFAULT_ADMIN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9901);
 
-/// An admin server on loopback answers at once, or not at all.
+/// Timeout of a request to the admin server, which is on loopback.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often `--wait` looks.
+/// The polling interval of `--wait`.
 const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(clap::Args)]
@@ -47,7 +47,7 @@ pub(super) fn drain(arguments: &Arguments) -> u8 {
             DONE
         }
         Err(error) => {
-            tell(format_args!(
+            print_error(format_args!(
                 "error: the admin server at {admin} does not answer: {error}\n"
             ));
             FAILED
@@ -62,7 +62,8 @@ fn configured(file: Option<&PathBuf>) -> SocketAddr {
         .map_or(DEFAULT_ADMIN, |admin| admin.socket)
 }
 
-/// A proxy that answered once and then not any more has ended, and with it its connections.
+/// Waits until no connection is left. A proxy that stops responding has ended, and with it its
+/// connections.
 fn wait(admin: SocketAddr) {
     while let Ok(status) = ask(admin, "GET", "/status") {
         if matches!(phase(&status).as_deref(), Some("drained" | "ending")) {
@@ -78,7 +79,7 @@ fn phase(answer: &str) -> Option<String> {
     Some(status["phase"].as_str()?.to_owned())
 }
 
-/// One HTTP/1.1 exchange; an answer over 299 is an error.
+/// One HTTP/1.1 exchange; a response over 299 is an error.
 fn ask(admin: SocketAddr, method: &str, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

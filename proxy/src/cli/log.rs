@@ -1,10 +1,10 @@
-//! The operational log: stderr, text or JSON. The access log is another thing and goes to stdout.
+//! The operational log: stderr, text or JSON. The access log is separate and goes to stdout.
 //!
-//! A stderr that nobody reads any more loses lines, never the process: without `log_internal_errors(false)` the
-//! subscriber would tell stderr that stderr is broken, and that panics.
+//! If stderr is closed, lines are lost and the process continues: without
+//! `log_internal_errors(false)` the subscriber would report the error to stderr, and that panics.
 //!
-//! What libraries have to say is for those who look for it: some of them warn of frames, so a client could write our log, and
-//! have a worker wait for whoever reads it.
+//! Events of libraries are hidden by default: some of them warn about single frames, so a client
+//! could fill the log, and make a worker wait for its reader.
 
 use tracing::Level;
 use tracing_subscriber::{
@@ -31,7 +31,7 @@ pub(super) fn start(level: Level, format: LogFormat) {
     }
 }
 
-/// Our own events up to `level`, and those of others when somebody debugs.
+/// The proxy's own events up to `level`; those of libraries only with `debug`.
 fn filter(level: Level) -> Targets {
     let others = if level > Level::INFO {
         level

@@ -9,7 +9,7 @@ use std::{
 use outrigger_config::{Environment, LoadError, ProcessEnvironment, load_path, render_text};
 use outrigger_logs::{preview::Preview, shipper::Settings};
 
-use super::{DONE, FAILED, REFUSED, color, tell};
+use super::{DONE, FAILED, REFUSED, color, print_error};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Arguments {
@@ -35,7 +35,7 @@ pub(super) fn logs(arguments: &Arguments) -> u8 {
     match test(arguments) {
         Ok(()) => DONE,
         Err((code, message)) => {
-            tell(message);
+            print_error(message);
             code
         }
     }
@@ -114,7 +114,7 @@ impl outrigger_logs::preview::Show for Lines {
 
     fn end(&mut self, summary: &str) -> std::io::Result<()> {
         self.out.flush()?;
-        tell(format_args!("{summary}\n"));
+        print_error(format_args!("{summary}\n"));
         Ok(())
     }
 }

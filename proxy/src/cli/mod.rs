@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Exit codes: 0 done, also by a signal; 1 failure at run time, admin unreachable, second signal; 2 usage,
-//! configuration, or an address that cannot be bound at the start.
+//! Exit codes: 0 success, also after a signal; 1 failure at run time, admin unreachable, second
+//! signal; 2 usage, configuration, or an address that cannot be bound at the start.
 
 mod check;
 mod demo;
@@ -15,11 +15,11 @@ use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Everything went well.
+/// Success.
 const DONE: u8 = 0;
-/// Something failed while running.
+/// A failure at run time.
 const FAILED: u8 = 1;
-/// The command line, the configuration or an address is wrong.
+/// An invalid command line, configuration or address.
 const REFUSED: u8 = 2;
 
 #[derive(Parser)]
@@ -40,8 +40,8 @@ struct Arguments {
     log_format: LogFormat,
 }
 
-/// Least severe of the operational messages. There is no `trace`: what libraries would say there is compiled out, since
-/// asking for it costs every HTTP/2 frame.
+/// The least severe messages to show. There is no `trace`: those events of libraries are compiled
+/// out, because their checks cost time for every HTTP/2 frame.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LogLevel {
     Error,
@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
     run(std::env::args_os())
 }
 
-/// Runs a command line, whose first word is the name of the program.
+/// Runs a command line; the first word is the name of the program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = Arguments::parse_from(words);
     log::start(arguments.log_level.into(), arguments.log_format);
@@ -114,7 +114,7 @@ fn schema() -> u8 {
     print(&format!("{:#}\n", outrigger_config::json_schema()))
 }
 
-/// Prints to stdout; a reader that went away (`| head`) is no failure.
+/// Prints to stdout; a closed pipe (`| head`) is no failure.
 fn print(text: &str) -> u8 {
     use std::io::Write;
     match std::io::stdout().lock().write_all(text.as_bytes()) {
@@ -123,13 +123,13 @@ fn print(text: &str) -> u8 {
     }
 }
 
-/// Prints to stderr. A reader that went away is no reason to panic, as `eprintln` does.
-fn tell(text: impl std::fmt::Display) {
+/// Prints to stderr. A closed pipe causes no panic, as it would with `eprintln`.
+fn print_error(text: impl std::fmt::Display) {
     use std::io::Write;
     let _ = write!(std::io::stderr().lock(), "{text}");
 }
 
-/// Whether stderr takes colour.
+/// Whether stderr supports colour.
 fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

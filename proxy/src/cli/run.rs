@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DONE, FAILED, REFUSED, color, tell};
+use super::{DONE, FAILED, REFUSED, color, print_error};
 use crate::admin::app_probe::AppProbe;
 use crate::control::{self, ConfigSource, Ended, StartError};
 
@@ -23,13 +23,13 @@ pub(super) fn run(arguments: Arguments) -> u8 {
     code(control::run(source, arguments.app_probe))
 }
 
-/// Tells why the proxy did not start; the exit code.
+/// Prints why the proxy did not start; returns the exit code.
 pub(super) fn code(ended: Result<Ended, StartError>) -> u8 {
     match ended {
         Ok(Ended::Gracefully) => DONE,
         Ok(Ended::Forced) => FAILED,
         Err(StartError::Config(error)) => {
-            tell(error.render(color()));
+            print_error(error.render(color()));
             REFUSED
         }
         Err(
@@ -39,11 +39,11 @@ pub(super) fn code(ended: Result<Ended, StartError>) -> u8 {
             | StartError::LogSettings(_)
             | StartError::Logs(_)),
         ) => {
-            tell(format_args!("error: {error}\n"));
+            print_error(format_args!("error: {error}\n"));
             REFUSED
         }
         Err(error @ StartError::System(_)) => {
-            tell(format_args!("error: {error}\n"));
+            print_error(format_args!("error: {error}\n"));
             FAILED
         }
     }

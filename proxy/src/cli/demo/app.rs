@@ -1,4 +1,4 @@
-//! The demo's app: answers every request with what it was asked, on a thread of its own.
+//! The demo's app: responds to every request with what it received, on a thread of its own.
 
 use std::{
     convert::Infallible,

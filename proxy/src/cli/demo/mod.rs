@@ -1,7 +1,7 @@
 //! `outrigger demo`: a small app, a commented configuration, and the proxy on it.
 //!
-//! Everything listens on loopback, and a port in use is never fatal: a free one takes its place. The configuration
-//! lies in a temporary folder that is removed at the end.
+//! Everything listens on loopback. A port in use is not fatal: a free one is used instead. The
+//! configuration is in a temporary folder that is removed at the end.
 
 mod app;
 
@@ -13,10 +13,11 @@ use std::{
     process,
 };
 
-use super::{FAILED, run, tell};
+use super::{FAILED, print_error, run};
 use crate::control::{self, ConfigSource, StartError};
 
-/// Between the look for a free port and its use somebody else may take it; then the next try chooses others.
+/// Another process may take a free port between the check and its use; then the next attempt
+/// chooses others.
 const ATTEMPTS: usize = 3;
 
 pub(super) fn demo() -> u8 {
@@ -29,7 +30,7 @@ pub(super) fn demo() -> u8 {
     let (app, canary, folder) = match prepared() {
         Ok(prepared) => prepared,
         Err(error) => {
-            tell(format_args!("error: cannot prepare the demo: {error}\n"));
+            print_error(format_args!("error: cannot prepare the demo: {error}\n"));
             return FAILED;
         }
     };
@@ -38,13 +39,13 @@ pub(super) fn demo() -> u8 {
     loop {
         let ports = Ports::choose();
         if let Err(error) = fs::write(&file, configuration(app, canary, &ports, &folder.0)) {
-            tell(format_args!(
+            print_error(format_args!(
                 "error: cannot write {}: {error}\n",
                 file.display()
             ));
             return FAILED;
         }
-        tell(guide(&file.display().to_string(), &ports));
+        print_error(guide(&file.display().to_string(), &ports));
         let ended = control::run(ConfigSource::File(file.clone()), Vec::new());
         if !matches!(ended, Err(StartError::Bind { .. })) || attempt == ATTEMPTS {
             return run::code(ended);
@@ -53,7 +54,7 @@ pub(super) fn demo() -> u8 {
     }
 }
 
-/// A folder for this run alone; removed when it is dropped.
+/// A folder for this run; removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -70,11 +71,11 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // what is left is the system's to clean
+        let _ = fs::remove_dir_all(&self.0); // the system cleans up what is left
     }
 }
 
-/// Where the proxy listens.
+/// The listen addresses.
 struct Ports {
     web: u16,
     admin: u16,
@@ -83,7 +84,7 @@ struct Ports {
 
 impl Ports {
     fn choose() -> Self {
-        // All are held until all are chosen, so that no free port is chosen twice.
+        // All sockets are held until all ports are chosen, so that no port is chosen twice.
         let [web, admin, status] = [8000, 9901, 9902].map(free);
         let port = |held: &Option<TcpListener>| {
             held.as_ref()
@@ -98,7 +99,8 @@ impl Ports {
     }
 }
 
-/// This port when nobody has it on any address, else a free one; `None` leaves the choice to the proxy.
+/// This port if it is free on every address, else another free one; `None` leaves the choice to the
+/// proxy.
 fn free(port: u16) -> Option<TcpListener> {
     let anywhere = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
     let at = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
@@ -146,7 +148,7 @@ logs:                                 # the app's log file, as lines of JSON on 
 status: {{ address: "127.0.0.1:{status}" }}   # /livez /readyz /startupz /metrics
 admin: {{ address: "127.0.0.1:{admin}" }}     # /status /config, POST /reload, POST /drain
 reload: {{ debounce: 100ms }}
-lifecycle: {{ shutdownDelay: 0s, drainTimeout: 5s }}   # nobody has to be told that the demo ends
+lifecycle: {{ shutdownDelay: 0s, drainTimeout: 5s }}   # no load balancer has to notice the end of the demo
 "#
     )
 }

@@ -1,17 +1,17 @@
-//! What would change, as a unified diff.
+//! The changes as a unified diff.
 
 use std::{fmt::Write as _, time::Duration};
 
 use outrigger_inject::Input;
 use similar::{ChangeTag, TextDiff};
 
-/// Lines around a change.
+/// Unchanged lines around a change.
 const CONTEXT: usize = 3;
 
-/// A diff of very large texts is coarse rather than late.
+/// Time limit; after it the diff of a very large text is coarser.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The difference of all files; empty when there is none.
+/// The diff of all files; empty if there are no changes.
 pub(super) fn unified(before: &[Input], after: &[String], color: bool) -> String {
     let mut out = String::new();
     for (input, text) in before.iter().zip(after) {

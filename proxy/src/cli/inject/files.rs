@@ -1,4 +1,4 @@
-//! Where manifests come from and go to: stdin, files and folders.
+//! Reads and writes manifests: stdin, files and folders.
 
 use std::{
     collections::HashSet,
@@ -9,24 +9,24 @@ use std::{
 
 use outrigger_inject::Input;
 
-/// What a file of a folder must be called to be a manifest.
+/// Extensions of manifests in a folder.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// A manifest that was read.
-pub(super) struct Found {
+/// A manifest and its origin.
+pub(super) struct Manifest {
     pub(super) input: Input,
     pub(super) place: Place,
 }
 
-/// Where it came from.
+/// The origin of a manifest.
 pub(super) enum Place {
     Stdin,
-    /// Its name below the folder that was given; its own name where a file was.
+    /// The name relative to the given folder; for a given file its own name.
     File(PathBuf),
 }
 
-/// Reads everything; each thing that cannot be read is one line.
-pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Found>, Vec<String>> {
+/// Reads all manifests; the error has one line for each that cannot be read.
+pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Manifest>, Vec<String>> {
     let stdin = [PathBuf::from("-")];
     let files = if files.is_empty() { &stdin } else { files };
     let (mut found, mut wrong) = (Vec::new(), Vec::new());
@@ -48,7 +48,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Found>, Vec<String>> {
     }
 }
 
-fn from_stdin(alone: bool) -> Result<Found, String> {
+fn from_stdin(alone: bool) -> Result<Manifest, String> {
     let mut stdin = io::stdin().lock();
     if alone && stdin.is_terminal() {
         return Err("error: name manifests, or pipe them in: outrigger inject app.yaml".to_owned());
@@ -57,23 +57,23 @@ fn from_stdin(alone: bool) -> Result<Found, String> {
     stdin
         .read_to_end(&mut bytes)
         .map_err(|error| format!("error: cannot read stdin: {error}"))?;
-    Ok(Found {
+    Ok(Manifest {
         input: text("stdin".to_owned(), bytes)?,
         place: Place::Stdin,
     })
 }
 
-fn from_file(path: &Path, place: PathBuf) -> Result<Found, String> {
+fn from_file(path: &Path, place: PathBuf) -> Result<Manifest, String> {
     let name = path.display().to_string();
     let bytes =
         fs::read(path).map_err(|error| format!("{name}:1: error: cannot read it: {error}"))?;
-    Ok(Found {
+    Ok(Manifest {
         input: text(name, bytes)?,
         place: Place::File(place),
     })
 }
 
-fn from_folder(folder: &Path, found: &mut Vec<Found>) -> Result<(), String> {
+fn from_folder(folder: &Path, found: &mut Vec<Manifest>) -> Result<(), String> {
     let mut paths = Vec::new();
     walk(folder, &mut paths)
         .map_err(|error| format!("{}:1: error: cannot read it: {error}", folder.display()))?;
@@ -91,7 +91,8 @@ fn from_folder(folder: &Path, found: &mut Vec<Found>) -> Result<(), String> {
     Ok(())
 }
 
-/// Manifests of a folder and of those below it. Links to folders are not followed: they may lead in a circle.
+/// The manifests of a folder and its subfolders. Links to folders are not followed: they may form a
+/// loop.
 fn walk(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -126,8 +127,8 @@ fn text(name: String, bytes: Vec<u8>) -> Result<Input, String> {
     }
 }
 
-/// Where each file goes in the folder of `--output`.
-pub(super) fn names(found: &[Found], folder: &Path) -> Result<Vec<PathBuf>, String> {
+/// The path of each file in the folder of `--output`.
+pub(super) fn names(found: &[Manifest], folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut names = Vec::new();
     for one in found {
         match &one.place {
@@ -146,15 +147,16 @@ pub(super) fn names(found: &[Found], folder: &Path) -> Result<Vec<PathBuf>, Stri
     }
 }
 
-/// Writes all files or none: each first under another name, then all are renamed.
+/// Writes all files or none: each first with a temporary name, then all are renamed.
 pub(super) fn write(names: &[PathBuf], texts: &[String]) -> Result<(), String> {
     let temporary = |name: &Path| name.with_extension("outrigger-tmp");
-    let told = |name: &Path, error: io::Error| format!("cannot write {}: {error}", name.display());
+    let error_line =
+        |name: &Path, error: io::Error| format!("cannot write {}: {error}", name.display());
     let written = names.iter().zip(texts).try_for_each(|(name, text)| {
         let parent = name.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(parent)
             .and_then(|()| fs::write(temporary(name), text))
-            .map_err(|error| told(name, error))
+            .map_err(|error| error_line(name, error))
     });
     if let Err(error) = written {
         for name in names {
@@ -162,9 +164,9 @@ pub(super) fn write(names: &[PathBuf], texts: &[String]) -> Result<(), String> {
         }
         return Err(error);
     }
-    names
-        .iter()
-        .try_for_each(|name| fs::rename(temporary(name), name).map_err(|error| told(name, error)))
+    names.iter().try_for_each(|name| {
+        fs::rename(temporary(name), name).map_err(|error| error_line(name, error))
+    })
 }
 
 /// All texts as one stream.
@@ -178,7 +180,8 @@ pub(super) fn joined(texts: &[String], places: &[Place]) -> String {
         if !out.is_empty() && !out.ends_with('\n') {
             out.push('\n');
         }
-        // In front of the first as well: kubectl reads what begins with `{` as JSON to its end.
+        // Before the first text as well: kubectl reads text that begins with `{` as JSON to its
+        // end.
         let directive = text.starts_with('%');
         if directive && !out.is_empty() {
             out.push_str("...\n");

@@ -1,7 +1,7 @@
 //! `outrigger inject` and `outrigger uninject`: manifests in, manifests out; the report goes to stderr.
 //!
-//! All or nothing: while anything is wrong, stdout stays empty and no file is written, so that a pipe to `kubectl apply`
-//! never applies a pod without its sidecar.
+//! All or nothing: if there is any problem, stdout stays empty and no file is written, so that a
+//! pipe to `kubectl apply` never applies a pod without its sidecar.
 
 mod diff;
 mod files;
@@ -10,10 +10,10 @@ use std::{io::IsTerminal, path::PathBuf, time::Duration};
 
 use outrigger_inject::{ConfigSource, Configuration, Input, Options, Output, Problem};
 
-use self::files::{Found, Place};
-use super::{DONE, FAILED, REFUSED, print, tell};
+use self::files::{Manifest, Place};
+use super::{DONE, FAILED, REFUSED, print, print_error};
 
-/// Longest sleep of an app: an hour.
+/// Longest `--app-prestop-sleep` in seconds: an hour.
 const MAX_SLEEP: u64 = 3600;
 
 #[derive(clap::Args)]
@@ -75,7 +75,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 pub(super) fn inject(arguments: &Arguments) -> u8 {
     let options = match options(arguments) {
         Ok(options) => options,
-        Err(told) => return refuse(&told),
+        Err(problems) => return reject(&problems),
     };
     run(&arguments.place, |inputs| {
         outrigger_inject::inject(inputs, &options)
@@ -86,7 +86,7 @@ pub(super) fn uninject(place: &Where) -> u8 {
     run(place, outrigger_inject::uninject)
 }
 
-/// The options of the command line; everything that is wrong with them.
+/// The options of the command line, or all of their problems.
 fn options(arguments: &Arguments) -> Result<Options, Vec<String>> {
     let mut options = Options::default();
     options.classic = arguments.classic;
@@ -118,7 +118,7 @@ fn options(arguments: &Arguments) -> Result<Options, Vec<String>> {
         );
         match Configuration::load(path) {
             Ok(config) => {
-                tell(&config.warnings);
+                print_error(&config.warnings);
                 options.config = ConfigSource::Given(Box::new(config));
             }
             Err(problems) => wrong.extend(problems.iter().map(ToString::to_string)),
@@ -131,9 +131,9 @@ fn options(arguments: &Arguments) -> Result<Options, Vec<String>> {
     }
 }
 
-fn refuse(told: &[String]) -> u8 {
-    for line in told {
-        tell(format_args!("{line}\n"));
+fn reject(problems: &[String]) -> u8 {
+    for line in problems {
+        print_error(format_args!("{line}\n"));
     }
     REFUSED
 }
@@ -141,24 +141,24 @@ fn refuse(told: &[String]) -> u8 {
 fn run(place: &Where, change: impl FnOnce(&[Input]) -> Result<Output, Vec<Problem>>) -> u8 {
     let found = match files::read(&place.files) {
         Ok(found) => found,
-        Err(told) => return refuse(&told),
+        Err(problems) => return reject(&problems),
     };
     let names = match &place.output {
         Some(folder) => match files::names(&found, folder) {
             Ok(names) => names,
-            Err(told) => return refuse(&[told]),
+            Err(problem) => return reject(&[problem]),
         },
         None => Vec::new(),
     };
     let (inputs, places): (Vec<Input>, Vec<Place>) = found
         .into_iter()
-        .map(|Found { input, place }| (input, place))
+        .map(|Manifest { input, place }| (input, place))
         .unzip();
     let output = match change(&inputs) {
         Ok(output) => output,
         Err(problems) => {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return refuse(&told);
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            return reject(&problems);
         }
     };
     let code = if place.dry_run {
@@ -169,7 +169,7 @@ fn run(place: &Where, change: impl FnOnce(&[Input]) -> Result<Output, Vec<Proble
         match files::write(&names, &output.texts) {
             Ok(()) => DONE,
             Err(error) => {
-                tell(format_args!("error: {error}\n"));
+                print_error(format_args!("error: {error}\n"));
                 return FAILED;
             }
         }
@@ -177,12 +177,12 @@ fn run(place: &Where, change: impl FnOnce(&[Input]) -> Result<Output, Vec<Proble
         print(&files::joined(&output.texts, &places))
     };
     for line in &output.report {
-        tell(format_args!("{line}\n"));
+        print_error(format_args!("{line}\n"));
     }
     code
 }
 
-/// Whether stdout takes colour.
+/// Whether stdout supports colour.
 fn color() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        claims::tests::{Told, path},
+        claims::tests::{TestClaims, path},
         identity::Identity,
         recycle::Alarm,
         service::Body,

@@ -34,7 +34,7 @@ struct Inner {
     keeping: bool,
     /// The turns whose bodies may still be read.
     live: Range<u32>,
-    /// Whoever waits for more of the source.
+    /// A reader that waits for more of the source.
     waiting: Option<Waker>,
 }
 

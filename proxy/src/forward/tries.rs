@@ -161,7 +161,7 @@ struct Try {
     body: Body,
     /// Which turn of a kept body it has.
     turn: Option<BodyTurn>,
-    /// Which one it is, where endpoints are told.
+    /// The number of the attempt, for endpoints that get it (`x-outrigger-attempt-count`).
     number: Option<u32>,
     may_reuse: bool,
 }

@@ -1,7 +1,7 @@
 //! The filters of the request chain. Each has a pure decision core and a thin [`step`], or a tower
 //! layer if it lasts as long as the call. A filter never imports another filter; shared parts are
 //! [`service`], [`step`], [`error`], [`context`], [`identity`], [`claims`], [`host`], [`path`] and
-//! [`place`].
+//! [`recycle`].
 
 pub mod access_log;
 pub mod authorize;

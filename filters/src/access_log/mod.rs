@@ -5,7 +5,7 @@
 //! request id, and the query string is removed (`docs/security.md` 20). A line has at most
 //! [`MAX_LINE`] bytes: each field has its own limit, and longer values are cut with `...`.
 //!
-//! [`fields`] defines each field once for all formats and `docs/access-log.md`. No serde and no
+//! `fields.rs` defines each field once for all formats and `docs/access-log.md`. No serde and no
 //! allocation on this path.
 
 mod ecs;

@@ -29,7 +29,7 @@ pub struct Changes {
     pub rate_limits: Names,
     /// Routes.
     pub routes: Names,
-    /// Other blocks that take effect at once: `readiness`, `redis`, `telemetry`, `logs`, `reload`, `lifecycle`.
+    /// Other blocks that take effect at once: `readiness`, `redis`, `telemetry`, `logs`, `reload`, `lifecycle`, `monitor`.
     pub settings: Vec<&'static str>,
     /// Keys that only a restart changes: `workers`, `status`, `admin`, `logs.stateDir`.
     pub needs_restart: Vec<&'static str>,
@@ -91,6 +91,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
             ("logs", old.logs != new.logs),
             ("reload", old.reload != new.reload),
             ("lifecycle", old.lifecycle != new.lifecycle),
+            ("monitor", old.monitor != new.monitor),
         ]),
         needs_restart: keys([
             ("workers", old.workers != new.workers),

@@ -11,6 +11,7 @@ use crate::{
     lifecycle::{Lifecycle, LifecycleBlock},
     listener::{self, Listener, ListenerBlock},
     logs::{self, Logs, LogsBlock},
+    monitor::{self, Monitor, MonitorBlock},
     part::id::{ListenerId, ProviderId, RateLimitId, RouteId, UpstreamId},
     provider::{self, JwtProvider, JwtProviderBlock},
     rate_limit::{self, RateLimit, RateLimitBlock},
@@ -62,8 +63,10 @@ block! {
         "reload" reload: ReloadBlock,
         /// Durations of drain and shutdown. Their sum must be less than the pod's grace period.
         "lifecycle" lifecycle: LifecycleBlock,
+        /// What `/metrics` says of the app beside its traffic. Default: nothing but whether it is up.
+        "monitor" monitor: MonitorBlock,
     }
-    later ["monitor", "overload", "shadow"]
+    later ["overload", "shadow"]
 }
 
 /// The JSON Schema (2020-12) of a configuration file. It accepts every file that the reader
@@ -106,6 +109,8 @@ pub struct Config {
     pub reload: Reload,
     /// Drain and shutdown times.
     pub lifecycle: Lifecycle,
+    /// What is read of the app, and asked of it, from outside.
+    pub monitor: Option<Monitor>,
 }
 
 impl Config {
@@ -182,6 +187,9 @@ pub fn effective_json(config: &Config) -> Value {
     root.insert("admin".to_owned(), server::show(config.admin));
     root.insert("reload".to_owned(), config.reload.show().into());
     root.insert("lifecycle".to_owned(), config.lifecycle.show().into());
+    if let Some(monitor) = &config.monitor {
+        root.insert("monitor".to_owned(), monitor::show(monitor));
+    }
     json!(root)
 }
 

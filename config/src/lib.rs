@@ -16,6 +16,7 @@ mod listener;
 mod load;
 mod logs;
 pub mod model;
+mod monitor;
 mod part;
 mod provider;
 mod rate_limit;

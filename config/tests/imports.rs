@@ -32,6 +32,7 @@ const ORDER: &[&[&str]] = &[
         "upstream",
         "app",
         "listener",
+        "monitor",
     ],
     &["telemetry", "server", "workers", "reloading", "lifecycle"],
     // Types that several blocks share.

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 /// Keys that `full.yaml` cannot contain beside their alternatives.
 const MORE: &[&str] = &[
-    "app: { socket: app.sock }",
+    "app: { socket: app.sock }\nmonitor: { process: { pidFile: run/app.pid }, checks: [{ name: db, tcp: \"db.infra:5432\" }, { name: ledger, grpc: \"http://ledger:9000\", service: ledger.v1 }] }",
     "
 app: { port: 8080, protocol: h2c, readiness: { grpc: orders.v1 } }
 listeners:
@@ -56,8 +56,12 @@ const OTHER: &[(&str, &str, &str)] = &[
     ),
     ("File", "workers", "3"),
     ("HeaderChangesBlock", "add", "{ x-added: \"1\" }"),
+    ("CheckBlock", "grpc", "\"http://other:9000\""),
+    ("CheckBlock", "http", "\"https://other.example.com/\""),
+    ("CheckBlock", "tcp", "\"other:5432\""),
     ("HedgeBlock", "after", "50ms"),
     ("MirrorBackendBlock", "name", "app"),
+    ("OtlpBlock", "url", "\"https://other:4318\""),
     ("RedisBlock", "url", "\"rediss://limits.infra:6380/3\""),
     ("SecretBlock", "env", "OTHER"),
     ("SecretBlock", "file", "secrets/shared.txt"),

@@ -139,7 +139,7 @@ fn the_full_sample_leaves_out_only_alternatives() {
     let mut used = BTreeSet::new();
     keys(&tree(include_str!("full.yaml")).unwrap(), &mut used);
     let left: Vec<&String> = known.difference(&used).collect();
-    assert_eq!(left, ["env", "grpc", "socket", "tcp"]);
+    assert_eq!(left, ["env", "grpc", "pidFile", "service", "socket", "tcp"]);
 }
 
 fn keys(value: &Value, found: &mut BTreeSet<String>) {

@@ -15,6 +15,7 @@ mod forward;
 mod jwks;
 mod listener;
 mod mirror;
+mod monitoring;
 mod rate_limit;
 mod respond;
 mod serve;

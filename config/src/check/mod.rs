@@ -6,6 +6,7 @@
 //! because `load` never returns a configuration with an error.
 
 pub(crate) mod effect;
+pub(crate) mod monitor;
 pub(crate) mod ports;
 pub(crate) mod probes;
 pub(crate) mod shadow;
@@ -19,7 +20,7 @@ use crate::{
     },
     file::{Config, File},
     files::Files,
-    lifecycle, listener, logs, provider, rate_limit, redis, reloading,
+    lifecycle, listener, logs, monitor as monitor_block, provider, rate_limit, redis, reloading,
     route::{self, OtherBlocks, context::Context},
     server, telemetry, upstream, workers,
 };
@@ -60,6 +61,10 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         .logs
         .as_ref()
         .and_then(|logs| logs::accept(logs, files, report));
+    let monitor = file
+        .monitor
+        .as_ref()
+        .map(|block| monitor_block::accept(block, app.as_ref(), files, report));
     let status = server::status(file.status.as_ref(), report);
     let admin = server::admin(file.admin.as_ref(), report);
     let config = Config {
@@ -77,9 +82,11 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         admin,
         reload: reloading::accept(file.reload.as_ref()),
         lifecycle: lifecycle::accept(file.lifecycle.as_ref()),
+        monitor,
     };
     something_to_proxy(file, report);
     ports::check(file, &config, report);
+    monitor::check(file, &config, report);
     // A partly rejected configuration would cause false warnings.
     if !report.has_errors() {
         shadow::check(file, &config, report);

@@ -2,8 +2,8 @@
 //! for people and tools on loopback. Neither is reachable through the data ports.
 
 pub(crate) mod app_probe;
+mod checks;
 mod logs;
-mod readiness;
 mod routes;
 mod status;
 mod upstreams;
@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use outrigger_config::model::Config;
 use tokio::net::TcpListener;
 
-use self::{app_probe::AppProbe, readiness::Readiness};
+use self::app_probe::AppProbe;
 use crate::{
     control::{StartError, shared::Shared},
     listener::bind,
@@ -64,10 +64,7 @@ impl Servers {
 
     /// Serves until the process ends.
     pub(crate) fn serve(self, shared: &Arc<Shared>, app_probes: Vec<AppProbe>) {
-        let status = Arc::new(status::Status {
-            readiness: Readiness::default(),
-            app_probes,
-        });
+        let status = Arc::new(status::Status { app_probes });
         if let Some(socket) = self.status {
             let shared_here = Arc::clone(shared);
             serve("status", socket, shared, move |request| {

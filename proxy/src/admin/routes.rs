@@ -11,7 +11,9 @@ use outrigger_config::effective_json;
 use outrigger_filters::host::name_of;
 use serde_json::{Value, json};
 
-use super::{Answer, logs::logs, method_not_allowed, text, upstreams::upstreams, with_type};
+use super::{
+    Answer, checks::checks, logs::logs, method_not_allowed, text, upstreams::upstreams, with_type,
+};
 use crate::control::shared::{Request as Ask, Shared};
 
 const INDEX: &str = "outrigger admin\n\n  GET  /status   phase, addresses, last reload, upstreams\n  GET  /config   the \
@@ -63,6 +65,7 @@ fn status(shared: &Shared) -> Value {
             "pendingRestart": shared.pending_restart(),
         },
         "upstreams": upstreams(&shared.cell.load().upstreams),
+        "checks": checks(&shared.monitoring.checks()),
         "logs": shared.metrics.logs().map(|counters| logs(&counters)),
     })
 }

@@ -3,20 +3,16 @@
 //! Liveness never depends on the app or an upstream: a restart would not repair them. Startup never
 //! waits for the app: the app starts only after its sidecar.
 
+use std::sync::Arc;
+
 use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 
-use super::{
-    Answer, app_probe::AppProbe, method_not_allowed, readiness::Readiness, text, with_type,
-};
-use crate::{
-    control::shared::{Phase, Shared},
-    telemetry::metrics::Format,
-};
+use super::{Answer, app_probe::AppProbe, method_not_allowed, text, with_type};
+use crate::control::shared::{Phase, Shared};
 
 /// What the status server needs to know.
 pub(super) struct Status {
-    pub(super) readiness: Readiness,
     /// Probes of the app's containers.
     pub(super) app_probes: Vec<AppProbe>,
 }
@@ -29,10 +25,11 @@ impl Status {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/startupz" => startup(shared.phase()),
-            "/readyz" => ready(shared, &self.readiness).await,
+            "/readyz" => ready(shared).await,
             "/metrics" => {
-                let format = Format::accepted(request.headers());
-                let page = shared.metrics.render(format);
+                let config = Arc::clone(&shared.cell.load().config);
+                let (app, headers) = (config.app.as_ref(), request.headers());
+                let (format, page) = shared.monitoring.page(app, headers).await;
                 with_type(StatusCode::OK, format.content_type(), page)
             }
             path => match self.app_probes.iter().find(|probe| probe.is_at(path)) {
@@ -64,7 +61,7 @@ fn startup(phase: Phase) -> Answer {
     }
 }
 
-async fn ready(shared: &Shared, readiness: &Readiness) -> Answer {
+async fn ready(shared: &Shared) -> Answer {
     match shared.phase() {
         Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Phase::Serving => {
@@ -72,7 +69,7 @@ async fn ready(shared: &Shared, readiness: &Readiness) -> Answer {
             let Some(app) = app else {
                 return text(StatusCode::OK, "ok\n");
             };
-            match readiness.check(&app).await {
+            match shared.monitoring.ready(&app).await {
                 Ok(()) => text(StatusCode::OK, "ok\n"),
                 Err(reason) => text(
                     StatusCode::SERVICE_UNAVAILABLE,

@@ -211,6 +211,7 @@ impl Control {
         servers.serve(&shared, app_probes);
         shared.metrics.set_certificates(certificates(&config));
         shared.metrics.set_gates(cell.load().gates());
+        shared.monitor(&config);
         shared.published();
         shared.set_phase(Phase::Serving);
         let drain = Drain::default();
@@ -277,6 +278,7 @@ impl Control {
             .metrics
             .set_certificates(certificates(&self.config()));
         self.shared.metrics.set_gates(self.cell.load().gates());
+        self.shared.monitor(&self.config());
         self.shared.published();
     }
 

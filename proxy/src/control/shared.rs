@@ -10,9 +10,10 @@ use std::{
     time::SystemTime,
 };
 
+use outrigger_config::model::Config;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{snapshot::SnapshotCell, telemetry::metrics::Metrics};
+use crate::{monitoring::Monitoring, snapshot::SnapshotCell, telemetry::metrics::Metrics};
 
 /// The phase of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +64,8 @@ pub(crate) enum Request {
 pub(crate) struct Shared {
     pub metrics: Arc<Metrics>,
     pub cell: Arc<SnapshotCell>,
+    /// What is known of the app.
+    pub monitoring: Arc<Monitoring>,
     requests: mpsc::Sender<Request>,
     phase: AtomicU8,
     state: Mutex<State>,
@@ -84,6 +87,7 @@ impl Shared {
     ) -> Self {
         let phase = AtomicU8::new(Phase::Starting as u8);
         Self {
+            monitoring: Arc::new(Monitoring::new(Arc::clone(&metrics))),
             metrics,
             cell,
             requests,
@@ -120,6 +124,12 @@ impl Shared {
     /// Every bound address by name.
     pub(crate) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
         self.state().addresses.clone()
+    }
+
+    /// Applies `monitor` of this configuration from now on.
+    pub(super) fn monitor(&self, config: &Config) {
+        let own = self.addresses().into_values().collect();
+        self.monitoring.follow(config, own);
     }
 
     /// Notes that a configuration was published.

@@ -17,6 +17,7 @@ const CRATES: &[&str] = &[
     "filters",
     "decision",
     "transport",
+    "monitor",
     "proxy",
     "inject",
     "logs",

@@ -24,7 +24,7 @@ const ORDER: &[&[&str]] = &[
     &["snapshot"],
     &["chain"],
     &["forward", "ext_auth", "rate_limit", "mirror"],
-    &["upstream", "jwks"],
+    &["upstream", "jwks", "monitoring"],
     &["tls"],
     &["telemetry", "codec"],
 ];
@@ -103,12 +103,18 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
         &["outrigger-features"],
     ),
     (
+        "monitor",
+        &["outrigger-config", "outrigger-transport"],
+        &["outrigger-features"],
+    ),
+    (
         "proxy",
         &[
             "outrigger-config",
             "outrigger-filters",
             "outrigger-inject",
             "outrigger-logs",
+            "outrigger-monitor",
             "outrigger-transport",
             "outrigger-decision",
         ],

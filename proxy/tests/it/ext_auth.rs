@@ -494,7 +494,9 @@ fn no_answer_is_a_503_unless_on_error_allows() {
             (&line["flag"], &line["reason"]),
             (&json!("UZ"), &json!("ext_auth.failed"))
         );
-        assert_eq!((setup.asked("failed"), setup.app.connections()), (1.0, 0));
+        // Before the page of metrics, for which the app is asked whether it is up.
+        let connections = setup.app.connections();
+        assert_eq!((setup.asked("failed"), connections), (1.0, 0));
     }
     let unused = free_port();
     assert_eq!(status(&Setup::start(unused, "", "").get("/").0), 503);

@@ -6,7 +6,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::support::{Proxy, get, http, is_there, origin, python::python_with};
+use crate::{
+    monitor::{answer, exporter},
+    support::{Proxy, get, http, is_there, origin, python::python_with},
+};
 
 /// The version that this was written with.
 const PACKAGE: &str = "prometheus-client==0.25.0";
@@ -24,6 +27,23 @@ fn used(port: u16) -> Proxy {
         get(proxy.inbound(), path);
     }
     proxy
+}
+
+/// A proxy that merges the page of an app, with exemplars where the app may write OpenMetrics.
+fn merging() -> Proxy {
+    let port = exporter(|request| match request.contains("openmetrics") {
+        true => answer(
+            "200 OK\r\ncontent-type: application/openmetrics-text; version=1.0.0\r\n",
+            "# HELP orders Orders.\n# TYPE orders counter\norders_total{x=\"1\"} 7 # {trace_id=\"t\"} 0.5\n# EOF\n",
+        ),
+        false => answer(
+            "200 OK\r\ncontent-type: text/plain\r\n",
+            "# HELP orders_total Orders.\n# TYPE orders_total counter\norders_total{x=\"1\"} 7\n",
+        ),
+    });
+    Proxy::start(&format!(
+        "app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\nmonitor: {{ scrape: {{ timeout: 20s }} }}\n"
+    ))
 }
 
 /// Head and body of the page for this `Accept`.
@@ -55,7 +75,13 @@ fn promtool_has_nothing_to_say_about_the_page() {
         return;
     }
     let origin = origin();
-    let (head, text) = page(&used(origin.address().port()), "*/*");
+    for proxy in [used(origin.address().port()), merging()] {
+        promtool_is_silent(&proxy);
+    }
+}
+
+fn promtool_is_silent(proxy: &Proxy) {
+    let (head, text) = page(proxy, "*/*");
     assert!(
         head.contains("content-type: text/plain; version=0.0.4"),
         "{head}"
@@ -75,7 +101,6 @@ fn strict_parsers_read_either_format_and_find_the_same_series() {
         return;
     };
     let origin = origin();
-    let proxy = used(origin.address().port());
     let families = |module: &str, text: &str| {
         let program = format!(
             "import sys\nfrom {module} import text_string_to_metric_families as read\n\
@@ -87,13 +112,16 @@ fn strict_parsers_read_either_format_and_find_the_same_series() {
         assert!(read.status.success(), "{errors}\n{text}");
         String::from_utf8(read.stdout).unwrap()
     };
-    let (head, text) = page(&proxy, OPEN_METRICS);
-    assert!(
-        head.contains("content-type: application/openmetrics-text; version=1.0.0"),
-        "{head}"
-    );
-    let open_metrics = families("prometheus_client.openmetrics.parser", &text);
-    let prometheus = families("prometheus_client.parser", &page(&proxy, "text/plain").1);
-    assert!(open_metrics.lines().count() > 50, "{open_metrics}");
-    assert_eq!(open_metrics, prometheus);
+    for (proxy, own) in [(used(origin.address().port()), 0), (merging(), 1)] {
+        let (head, text) = page(&proxy, OPEN_METRICS);
+        assert!(
+            head.contains("content-type: application/openmetrics-text; version=1.0.0"),
+            "{head}"
+        );
+        let open_metrics = families("prometheus_client.openmetrics.parser", &text);
+        let prometheus = families("prometheus_client.parser", &page(&proxy, "text/plain").1);
+        assert!(open_metrics.lines().count() > 50, "{open_metrics}");
+        assert_eq!(open_metrics.matches("orders_total").count(), own);
+        assert_eq!(open_metrics, prometheus);
+    }
 }

@@ -3,8 +3,9 @@
 mod grpc;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::Full;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::grpc::grpc;
@@ -33,6 +34,46 @@ pub async fn http1<S>(stream: S, target: Target<'_>, path: &str) -> Result<(), C
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    judge(path, get(stream, target, path).await?.0.status())
+}
+
+/// The same, but `judge` decides by the status and the first `limit` bytes of the body.
+///
+/// # Errors
+/// The error of `judge`, or the request failed.
+pub async fn http1_judged<S>(
+    stream: S,
+    target: Target<'_>,
+    path: &str,
+    limit: usize,
+    judge: impl FnOnce(StatusCode, &[u8]) -> Result<(), Cause>,
+) -> Result<(), Cause>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (response, _connection) = get(stream, target, path).await?;
+    let status = response.status();
+    let mut body = response.into_body();
+    let mut read = Vec::new();
+    while read.len() < limit
+        && let Some(frame) = body.frame().await
+    {
+        let data = frame?.into_data().unwrap_or_default();
+        let room = limit - read.len();
+        read.extend_from_slice(&data[..data.len().min(room)]);
+    }
+    judge(status, &read)
+}
+
+/// Sends GET; the connection must live until the body of the response has been read.
+async fn get<S>(
+    stream: S,
+    target: Target<'_>,
+    path: &str,
+) -> Result<(Response<Incoming>, Connection), Cause>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut connection = Connection::http1(stream, HEAD_BYTES).await?;
     let request = Request::builder()
         .uri(path)
@@ -40,7 +81,7 @@ where
         .header(header::USER_AGENT, USER_AGENT)
         .header(header::CONNECTION, "close")
         .body(Full::<Bytes>::default())?;
-    judge(path, connection.send(request).await?.status())
+    Ok((connection.send(request).await?, connection))
 }
 
 /// The same over HTTP/2.

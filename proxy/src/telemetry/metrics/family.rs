@@ -78,7 +78,6 @@ macro_rules! families {
         )*
 
         /// Every family with its labels, in the order of the documentation.
-        #[cfg(test)]
         pub(super) const ALL: &[(About, &[&str])] = &[$(($ident.about, &$ident.labels)),*];
     };
 }
@@ -255,6 +254,117 @@ families! {
     BUILD_INFO = Info "outrigger_build_info" ["version"]
         "The running version."
         "";
+    APP_UP = Gauge "outrigger_app_up" []
+        "1 if the app was ready when this page was asked for, else 0."
+        "Ready as `/readyz` says: by default a TCP connect. Absent without `app`. See [monitoring.md](monitoring.md).";
+    APP_UP_SINCE = Gauge "outrigger_app_up_since_timestamp_seconds" []
+        "When the app was first seen ready after its last failure, in seconds since 1970."
+        "Absent while the app is not ready.";
+    APP_RECOVERIES = Counter "outrigger_app_recoveries_total" []
+        "Times that the app became ready again after it was not."
+        "The first time after the start of the proxy is not counted.";
+    APP_LISTENERS = Gauge "outrigger_app_listen_sockets" []
+        "Sockets that listen on the app's address."
+        "This and all that follows: only with `monitor`, and absent where it cannot be read ([monitoring.md](monitoring.md)).";
+    APP_QUEUE = Gauge "outrigger_app_listen_queue_connections" []
+        "Connections that wait for the app to accept them."
+        "";
+    APP_QUEUE_LIMIT = Gauge "outrigger_app_listen_queue_limit_connections" []
+        "Connections that may wait for the app to accept them."
+        "The backlog of the app, or `net.core.somaxconn` where that is smaller. Absent for a Unix socket, and where `sock_diag` cannot be asked.";
+    APP_QUEUE_OVERFLOWS = Counter "outrigger_pod_listen_overflows_total" []
+        "Connections dropped because an accept queue was full."
+        "Of any socket in the pod's network namespace, since the pod started.";
+    APP_CONNECTIONS = Gauge "outrigger_app_connections" ["state"]
+        "Connections of the app's address by TCP state."
+        "`state`: as `ss` names them, `established`, `close_wait`, `time_wait` and so on. A Unix socket has `established` alone.";
+    APP_PROCESSES = Gauge "outrigger_app_processes" []
+        "Processes of the app, their descendants included."
+        "";
+    APP_CPU = Counter "outrigger_app_process_cpu_seconds_total" ["mode"]
+        "CPU time of the app's processes, in seconds."
+        "`mode`: `user` or `system`. Rises on over restarts; what children used that have ended is in it.";
+    APP_RESIDENT = Gauge "outrigger_app_process_resident_memory_bytes" []
+        "Resident memory of the app's processes."
+        "A page that processes share counts for each.";
+    APP_RESIDENT_PEAK = Gauge "outrigger_app_process_resident_memory_peak_bytes" []
+        "Sum of the largest resident memory that each of the app's processes has had."
+        "";
+    APP_THREADS = Gauge "outrigger_app_process_threads" []
+        "Threads of the app's processes."
+        "";
+    APP_OPEN_FDS = Gauge "outrigger_app_process_open_fds" []
+        "Open file descriptors of the app's process that is closest to its limit."
+        "Absent when the app runs as another user.";
+    APP_MAX_FDS = Gauge "outrigger_app_process_max_fds" []
+        "The limit on file descriptors of the same process."
+        "";
+    APP_START_TIME = Gauge "outrigger_app_process_start_time_seconds" []
+        "Start of the app's main process, in seconds since 1970."
+        "The main process is the oldest one that was selected.";
+    APP_RESTARTS = Counter "outrigger_app_process_restarts_total" []
+        "Times that another main process took the place of one that had ended."
+        "As far as readings saw it: two restarts between two scrapes count once.";
+    APP_SWITCHES = Counter "outrigger_app_process_context_switches_total" ["kind"]
+        "Context switches of the app's threads."
+        "`kind`: `voluntary` or `involuntary`. Absent with more than 1024 threads.";
+    CGROUP_MEMORY = Gauge "outrigger_app_cgroup_memory_usage_bytes" ["scope"]
+        "Memory that the cgroup uses, page cache included."
+        "`scope`, here and below: `container` (the cgroup of the app's main process) or `pod`.";
+    CGROUP_WORKING_SET = Gauge "outrigger_app_cgroup_memory_working_set_bytes" ["scope"]
+        "Memory that the cgroup uses, without inactive page cache."
+        "As the kubelet counts it.";
+    CGROUP_MEMORY_LIMIT = Gauge "outrigger_app_cgroup_memory_limit_bytes" ["scope"]
+        "Memory limit of the cgroup, or a smaller one above it."
+        "Absent without a limit.";
+    CGROUP_OOM_KILLS = Counter "outrigger_app_cgroup_oom_kills_total" ["scope"]
+        "Processes killed because the memory limit was reached."
+        "";
+    CGROUP_CPU = Counter "outrigger_app_cgroup_cpu_seconds_total" ["scope"]
+        "CPU time of the cgroup, in seconds."
+        "";
+    CGROUP_CPU_LIMIT = Gauge "outrigger_app_cgroup_cpu_limit_cpus" ["scope"]
+        "CPU quota of the cgroup, or a smaller one above it, in CPUs."
+        "Absent without a quota.";
+    CGROUP_PERIODS = Counter "outrigger_app_cgroup_cpu_periods_total" ["scope"]
+        "Periods of the CPU quota in which processes were ready to run."
+        "";
+    CGROUP_THROTTLED_PERIODS = Counter "outrigger_app_cgroup_cpu_throttled_periods_total" ["scope"]
+        "Periods of the CPU quota in which processes were throttled."
+        "";
+    CGROUP_THROTTLED = Counter "outrigger_app_cgroup_cpu_throttled_seconds_total" ["scope"]
+        "Time for which processes were throttled, in seconds."
+        "";
+    CGROUP_PRESSURE = Counter "outrigger_app_cgroup_pressure_seconds_total" ["scope", "resource", "kind"]
+        "Time for which processes waited for a resource (PSI), in seconds."
+        "`resource`: `cpu`, `memory` or `io`. `kind`: `some` or `full`, whether some or all processes waited. cgroup v2 alone.";
+    APP_SCRAPES = Counter "outrigger_app_scrapes_total" ["result"]
+        "Fetches of the app's own page of metrics."
+        "`result`: `ok`, or why there is no page: `connect`, `timeout`, `status`, `too_large`, `content_type`, `invalid`, `protocol`, `loop` ([monitoring.md](monitoring.md)). Only with `monitor.scrape`, as the next three.";
+    APP_SCRAPE_DURATION = Gauge "outrigger_app_scrape_duration_seconds" []
+        "Duration of the fetch for this page, in seconds."
+        "";
+    APP_SCRAPE_SAMPLES = Gauge "outrigger_app_scrape_samples" []
+        "Samples of the app's own page that are part of this page."
+        "0 when there is no page.";
+    APP_SCRAPE_DROPPED = Gauge "outrigger_app_scrape_families_dropped" []
+        "Families of the app's own page left out because the proxy has metrics of these names."
+        "";
+    CHECK_SUCCESS = Gauge "outrigger_check_success" ["check"]
+        "1 if the last check succeeded, else 0."
+        "`check`: its name in `monitor.checks`. Absent before the first check has ended.";
+    CHECK_DURATION = Gauge "outrigger_check_duration_seconds" ["check"]
+        "Duration of the last check, in seconds."
+        "";
+    CHECK_CERTIFICATE_EXPIRY = Gauge "outrigger_check_certificate_expiry_timestamp_seconds" ["check"]
+        "Expiry of the server's certificate, in seconds since 1970."
+        "Absent without TLS, and when the last handshake failed.";
+    CHECKS = Counter "outrigger_checks_total" ["check", "result"]
+        "Checks."
+        "`result`: `ok` or `failed`.";
+    PUSHES = Counter "outrigger_pushes_total" ["result"]
+        "Pages of metrics pushed to a collector."
+        "`result`: `ok` or `failed`. Only with `monitor.push`.";
 }
 
 /// Upper bounds of [`REQUEST_DURATION`], in seconds.

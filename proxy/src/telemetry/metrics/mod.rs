@@ -5,11 +5,13 @@
 //! only (plain load and store, no locked instruction), and summed at a scrape. Counters that change
 //! rarely are shared.
 
+mod app;
 mod external;
 mod family;
 mod jwks;
 mod listener;
 mod logs;
+mod monitor;
 mod named;
 mod page;
 mod reading;
@@ -32,11 +34,13 @@ use outrigger_filters::{concurrency::Gate, reason::Reason};
 use outrigger_logs::counters::Counters;
 
 pub(crate) use self::{
+    app::AppUp,
     external::{
         ExtAuthCounters, ExtAuthResult, MirrorCounters, MirrorResult, RedisCounters, RedisResult,
     },
     jwks::{FetchResult, JwksCounters},
     listener::{Limit, ListenerCounters},
+    monitor::{Monitored, Scraped},
     page::Format,
     reading::{EndpointReading, Reading},
     shard::{LocalSeries, NO_UPSTREAM, Shard},
@@ -89,6 +93,13 @@ pub(crate) struct Metrics {
     pub reloads: [AtomicU64; 2],
     /// Whether a drain has begun.
     pub draining: AtomicBool,
+    /// What is known of the app.
+    pub app: AppUp,
+}
+
+/// The names of all families.
+pub(crate) fn family_names() -> Vec<&'static str> {
+    family::ALL.iter().map(|(about, _)| about.name).collect()
 }
 
 /// Ignores poisoning. Nothing panics while it holds one of these locks; if it ever did, the
@@ -265,7 +276,7 @@ mod tests {
             series.record(200, Flag::None, Duration::from_millis(3));
             series.record(503, Flag::Uh, Duration::from_secs(20));
         }
-        let page = metrics.render(Format::Prometheus);
+        let page = metrics.render(Format::Prometheus, &Monitored::default(), None);
         for line in [
             r#"outrigger_requests_total{listener="in-8000",route="app",upstream="app",status="200",flag=""} 2"#,
             r#"outrigger_requests_total{listener="in-8000",route="app",upstream="app",status="503",flag="UH"} 2"#,

@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write};
 
 use http::{HeaderMap, header};
+use outrigger_monitor::exposition::{self, Syntax};
 
 use super::{
     family::{About, DURATION_BUCKETS, Family},
@@ -64,6 +65,15 @@ impl Page {
     pub(super) fn new(format: Format) -> Self {
         let text = String::with_capacity(8 * 1024);
         Self { text, format }
+    }
+
+    /// Adds the families of another page.
+    pub(super) fn append(&mut self, other: &exposition::Page<'_>) {
+        let syntax = match self.format {
+            Format::Prometheus => Syntax::Text,
+            Format::OpenMetrics => Syntax::OpenMetrics,
+        };
+        other.write(syntax, &mut self.text);
     }
 
     /// Finishes the page.
@@ -163,7 +173,10 @@ impl Page {
 mod tests {
     use http::HeaderValue;
 
-    use super::{super::Metrics, *};
+    use super::{
+        super::{Metrics, Monitored},
+        *,
+    };
 
     #[test]
     fn open_metrics_is_written_for_clients_that_prefer_it() {
@@ -195,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_page_for_open_metrics_has_its_own_names_units_and_end() {
-        let page = Metrics::default().render(Format::OpenMetrics);
+        let page = Metrics::default().render(Format::OpenMetrics, &Monitored::default(), None);
         for line in [
             "# TYPE outrigger_requests counter",
             "# TYPE outrigger_build info",

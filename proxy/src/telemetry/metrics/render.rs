@@ -10,6 +10,7 @@ use std::{
 };
 
 use outrigger_filters::{reason::Reason, retry::RetryReason};
+use outrigger_monitor::exposition;
 use outrigger_transport::dns::LookupResult;
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
     jwks::{FetchResult, now},
     listener::ListenerCounters,
     lock,
+    monitor::{self, Monitored},
     page::{Format, Page},
     reading::Reading,
     upstream::UpstreamCounters,
@@ -27,8 +29,13 @@ use super::{
 type Upstreams = BTreeMap<Arc<str>, Arc<UpstreamCounters>>;
 
 impl Metrics {
-    /// The page in one of its formats.
-    pub(crate) fn render(&self, format: Format) -> String {
+    /// The page in one of its formats, with what is known of the app and, behind everything else, the app's own page.
+    pub(crate) fn render(
+        &self,
+        format: Format,
+        monitored: &Monitored,
+        app: Option<&exposition::Page<'_>>,
+    ) -> String {
         self.forget();
         let mut page = Page::new(format);
         self.render_requests(&mut page);
@@ -44,6 +51,11 @@ impl Metrics {
         self.render_jwks(&mut page);
         self.render_logs(&mut page);
         self.render_process(&mut page);
+        self.render_app(&mut page);
+        monitor::render(monitored, &mut page);
+        if let Some(app) = app {
+            page.append(app);
+        }
         page.end()
     }
 
@@ -161,6 +173,18 @@ impl Metrics {
         page.single(&family::PANICS, self.panics.load(Relaxed));
         page.single(&family::DRAINING, u8::from(self.draining.load(Relaxed)));
         page.family(&family::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1)]);
+    }
+
+    fn render_app(&self, page: &mut Page) {
+        let shown = self.app.shown();
+        page.family(&family::APP_UP, shown.map(|app| ([], u8::from(app.up))));
+        let since = shown.and_then(|app| app.since);
+        let since = since.map(|since| ([], since.as_secs_f64()));
+        page.family(&family::APP_UP_SINCE, since);
+        page.family(
+            &family::APP_RECOVERIES,
+            shown.map(|app| ([], app.recoveries)),
+        );
     }
 }
 

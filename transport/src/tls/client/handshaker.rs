@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    HTTP1, SystemRoots, TrustError, name, trust,
+    HTTP1, HTTP2, SystemRoots, TrustError, name, trust,
     verify::{Names, Verifier},
 };
 
@@ -28,11 +28,31 @@ impl Handshaker {
     /// # Errors
     /// There is no trusted root, or the client certificate cannot be used.
     pub fn build(model: &ClientTls) -> Result<Self, TrustError> {
+        Self::with_protocols(model, vec![HTTP1.to_vec()])
+    }
+
+    /// The same with `h2` in ALPN.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn http2(model: &ClientTls) -> Result<Self, TrustError> {
+        Self::with_protocols(model, vec![HTTP2.to_vec()])
+    }
+
+    /// The same without ALPN, for protocols other than HTTP.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn other(model: &ClientTls) -> Result<Self, TrustError> {
+        Self::with_protocols(model, Vec::new())
+    }
+
+    fn with_protocols(model: &ClientTls, protocols: Vec<Vec<u8>>) -> Result<Self, TrustError> {
         let anchors = trust::anchors(model, &mut SystemRoots::default())?;
         let names = Names::new(&model.subject_alt_names);
         let verifier = Arc::new(Verifier::new(anchors, names, None));
         let mut config: ClientConfig = trust::config(model, verifier)?;
-        config.alpn_protocols = vec![HTTP1.to_vec()];
+        config.alpn_protocols = protocols;
         // Rare requests gain nothing from resumption, and frequent ones reuse their connection.
         config.resumption = Resumption::disabled();
         Ok(Self {

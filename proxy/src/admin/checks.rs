@@ -24,7 +24,10 @@ fn check(report: &Report) -> Value {
         if let Some(expiry) = last.certificate_expiry {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             let now = now.map_or(0, |now| now.as_secs() as i64);
-            told.insert("certificateSecondsLeft".to_owned(), json!(expiry - now));
+            told.insert(
+                "certificateRemainingSeconds".to_owned(),
+                json!(expiry - now),
+            );
         }
     }
     told.into()

@@ -255,7 +255,7 @@ families! {
         "The running version."
         "";
     APP_UP = Gauge "outrigger_app_up" []
-        "1 if the app was ready when this page was asked for, else 0."
+        "1 if the app was ready when this page was requested, else 0."
         "Ready as `/readyz` says: by default a TCP connect. Absent without `app`. See [monitoring.md](monitoring.md).";
     APP_UP_SINCE = Gauge "outrigger_app_up_since_timestamp_seconds" []
         "When the app was first seen ready after its last failure, in seconds since 1970."
@@ -271,7 +271,7 @@ families! {
         "";
     APP_QUEUE_LIMIT = Gauge "outrigger_app_listen_queue_limit_connections" []
         "Connections that may wait for the app to accept them."
-        "The backlog of the app, or `net.core.somaxconn` where that is smaller. Absent for a Unix socket, and where `sock_diag` cannot be asked.";
+        "The backlog of the app, or `net.core.somaxconn` where that is smaller. Absent for a Unix socket, and where `sock_diag` is not available.";
     APP_QUEUE_OVERFLOWS = Counter "outrigger_pod_listen_overflows_total" []
         "Connections dropped because an accept queue was full."
         "Of any socket in the pod's network namespace, since the pod started.";
